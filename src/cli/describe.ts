@@ -1,0 +1,81 @@
+import type { AnyCommand } from "../commands/command.ts";
+import { CODES, type Code } from "../core/errors.ts";
+import { argumentsOf, type Field, fieldsOf, globalsOf, placeholder, shownName } from "./options.ts";
+import { metavariable, spoken } from "./parse.ts";
+
+export interface OptionText {
+  /** `--ttl`, or `--no-context` for what is on by default. */
+  readonly option: string;
+  readonly short?: string;
+  /** What its value is called; none for a flag. */
+  readonly value?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly required?: true;
+  readonly repeatable?: true;
+  /** The option that reads its text from a file instead; `-` as the value reads standard input. */
+  readonly file?: string;
+}
+
+/** A command in words: what `--help`, `--explain` and the reference pages show. */
+export interface Description {
+  readonly command: string;
+  readonly purpose: string;
+  readonly explain: string;
+  readonly effect: "read" | "write";
+  readonly usage: string;
+  readonly arguments?: readonly { readonly name: string; readonly description?: string }[];
+  readonly options?: readonly OptionText[];
+  readonly errors?: readonly { readonly code: Code; readonly exit: number; readonly hint: string }[];
+  readonly examples?: readonly { readonly line: string; readonly shows: string }[];
+}
+
+/** An option in words. */
+export function optionText(field: Field): OptionText {
+  return {
+    option: `--${shownName(field)}`,
+    ...(field.letter === undefined ? {} : { short: `-${field.letter}` }),
+    ...(field.kind === "flag" ? {} : { value: placeholder(field) }),
+    ...(field.description === undefined ? {} : { description: field.description }),
+    ...(field.default === undefined || field.kind === "flag" ? {} : { default: field.default }),
+    ...(field.required ? { required: true as const } : {}),
+    ...(field.many ? { repeatable: true as const } : {}),
+    ...(field.long ? { file: `--${field.option}-file` } : {}),
+  };
+}
+
+const filled = <T>(name: string, list: readonly T[]) => (list.length === 0 ? {} : { [name]: list });
+
+/** Puts a command in words. */
+export function describe(command: AnyCommand): Description {
+  const places = argumentsOf(command);
+  const options = fieldsOf(command).filter((field) => !field.byPosition && !field.hidden);
+  const key = globalsOf(command).filter(({ name }) => name === "idempotency_key");
+  const required = options.filter((field) => field.required);
+  const usage = [
+    spoken(command.name),
+    ...places.map(metavariable),
+    ...required.map((field) => `--${shownName(field)} ${placeholder(field)}`),
+    "[options]",
+  ];
+  return {
+    command: spoken(command.name),
+    purpose: command.summary,
+    explain: command.explain,
+    effect: command.effect,
+    usage: usage.join(" "),
+    ...filled(
+      "arguments",
+      places.map((field) => ({
+        name: metavariable(field),
+        ...(field.description === undefined ? {} : { description: field.description }),
+      })),
+    ),
+    ...filled("options", [...options, ...key].map(optionText)),
+    ...filled(
+      "errors",
+      command.errors.map((code) => ({ code, exit: CODES[code].exit, hint: CODES[code].hint })),
+    ),
+    ...filled("examples", command.examples),
+  };
+}

@@ -1,0 +1,20 @@
+/** The process as values: all that the command line knows of the world outside. Made by main.ts, or by a test. */
+export interface Io {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Writes text and a line end to standard output. */
+  readonly out: (text: string) => void;
+  /** The same, and tells whether anybody still reads: for answers that go on until then. */
+  readonly offer: (text: string) => boolean;
+  /** Writes text and a line end to standard error. */
+  readonly err: (text: string) => void;
+  readonly isTerminal: (stream: "in" | "out" | "err") => boolean;
+  /** Width of the terminal behind standard output. */
+  readonly columns: () => number;
+  /** Asks the person at the terminal a yes/no question. */
+  readonly confirm: (question: string) => boolean;
+  /** All of standard input, as text. */
+  readonly readStdin: () => string;
+  /** Text of a file; a relative path is looked up from `base`, and that from cwd. Rejects as node:fs throws. */
+  readonly readFile: (path: string, base: string) => Promise<string>;
+}

@@ -1,0 +1,51 @@
+import type { AnyCommand } from "../commands/command.ts";
+import { argumentsOf, type Field, fieldsOf, placeholder } from "./options.ts";
+import { looksLikeOption, placeName, spoken } from "./parse.ts";
+
+/** One word of a POSIX shell, quoted where it needs to be. */
+export function quote(word: string): string {
+  return /^[\w@%+:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+const textOf = (value: unknown) => (typeof value === "object" ? JSON.stringify(value) : String(value));
+
+function optionWords(field: Field, value: unknown): string[] {
+  if (value === undefined || value === null) return [];
+  if (field.kind === "flag") {
+    if (value === true) return field.default === true ? [] : [`--${field.option}`];
+    const opposite = field.option.startsWith("no-") ? field.option.slice(3) : `no-${field.option}`;
+    return field.default === true ? [`--${opposite}`] : [];
+  }
+  return (Array.isArray(value) ? value : [value]).flatMap((item) => {
+    const text = textOf(item);
+    // Joined, a value that begins with a dash (or is `-`, standard input) is not taken for something else.
+    return text.startsWith("-") && field.kind !== "integer"
+      ? [quote(`--${field.option}=${text}`)]
+      : [`--${field.option}`, quote(text)];
+  });
+}
+
+/**
+ * The line that calls `command` with this input, ready to be pasted into a shell. What the schema requires and the input
+ * leaves out stands as its name in capitals.
+ */
+export function commandLine(command: AnyCommand, input: Readonly<Record<string, unknown>>): string {
+  const places = argumentsOf(command);
+  const positionals: string[] = [];
+  for (const field of places) {
+    const value = input[field.name];
+    if (value === undefined && !field.required) break;
+    const values = value === undefined ? [placeName(field)] : Array.isArray(value) ? value : [value];
+    positionals.push(...values.map(textOf));
+  }
+  const options = fieldsOf(command)
+    .filter((field) => !places.includes(field))
+    .flatMap((field) =>
+      field.required && input[field.name] === undefined
+        ? [`--${field.option}`, placeholder(field)]
+        : optionWords(field, input[field.name]),
+    );
+  const dashed = positionals.some(looksLikeOption);
+  const quoted = positionals.map(quote);
+  return [spoken(command.name), ...(dashed ? [...options, "--", ...quoted] : [...quoted, ...options])].join(" ");
+}

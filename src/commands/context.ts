@@ -1,0 +1,56 @@
+import type { LodestarError } from "../core/errors.ts";
+import type { Random } from "../core/ids.ts";
+import type { Clock, Millis } from "../core/time.ts";
+import type { Place } from "../git/worktree.ts";
+import type { Idempotency, RuntimeStore } from "../runtime/store.ts";
+import type { SpecPlane } from "../spec/plane.ts";
+import type { AnyCommand } from "./command.ts";
+
+/** What a command works with. All authority comes through here: clock, random ids, environment, the two planes. */
+export interface Context {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Where the call was made. */
+  readonly cwd: string;
+  /** All of standard input. */
+  stdin(): string;
+  /** True when a person can be asked. */
+  readonly interactive: boolean;
+  /** Asks a yes/no question at the terminal. */
+  confirm(question: string): boolean;
+
+  /** @throws LodestarError `NOT_INITIALIZED` inside a bare repository. */
+  readonly place: Place;
+  /** False outside an initialised directory; `problem` says why when the place itself is unusable. */
+  readonly initialized: boolean;
+  readonly problem: LodestarError | undefined;
+  /** The spec that counts here: the worktree's own, or the main worktree's under `conventions.spec: main`. */
+  readonly spec: SpecPlane;
+  /** Root of the worktree that `spec` lies in, and the branch checked out there: what outbox rows name. */
+  readonly worktree: string;
+  head(): { readonly branch: string; readonly commit?: string };
+  readonly runtime_path: string;
+  /** The runtime to write to; made when there is none. */
+  runtime(): Promise<RuntimeStore>;
+  /** The runtime to read from; none: the spec is all there is. Makes nothing. */
+  runtimeIfAny(): Promise<RuntimeStore | undefined>;
+
+  /** Who acts: given with the call, else `--agent`, else `LODESTAR_AGENT`. */
+  actor(given?: string): string | undefined;
+  /** @throws LodestarError `AGENT_REQUIRED` */
+  requireActor(given?: string): string;
+  /** `LODESTAR_SESSION`, else the worktree. */
+  readonly session: string;
+  /** The TTL of new leases: given, `LODESTAR_LEASE_TTL`, the project's, 15 minutes. */
+  ttl(given: string | undefined, project: string | undefined): Millis;
+
+  /** The caller's idempotency key for this command and input; `part` tells the steps of one command apart. */
+  idempotency(part: string): Idempotency | undefined;
+  /** Sets what {@link idempotency} is made from; called by the pipeline. */
+  begin(command: AnyCommand, input: Readonly<Record<string, unknown>>): void;
+
+  /** Said beside the answer, in the order they came up. */
+  readonly warnings: readonly string[];
+  warn(message: string): void;
+}

@@ -1,0 +1,57 @@
+import { LodestarError } from "../../core/errors.ts";
+import { Flag, List, OneOf, Optional, Shape, type Static, Text } from "../../core/schema.ts";
+import { line, title, type View } from "../../core/view.ts";
+import { command } from "../command.ts";
+import { examine } from "./examine.ts";
+import { repair } from "./repair.ts";
+
+const RESULTS = ["pass", "warn", "fail", "info"] as const;
+const Check = Shape({ name: Text(), status: OneOf(RESULTS), message: Text(), fix: Optional(Text()) });
+const Output = Shape({ healthy: Flag(), checks: List(Check), fixed: Optional(List(Text())) });
+
+export default command({
+  name: "doctor",
+  effect: "write",
+  only_reads: (input) => input.fix !== true,
+  summary: "Check the repository's health and say how to mend it",
+  explain:
+    "Looks at the spec (readable, every task once), the dependencies (missing ones, each cycle in full), the runtime (integrity, schema, clock), whether both planes are in step, and the ignore rules. Exit status 1 when something failed; --strict counts warnings too. --fix repairs what can be repaired without deciding for you: ignore rules, outcomes that the spec lacks, a damaged index or runtime (moved aside, never deleted), leftovers of killed processes.",
+  input: Shape({
+    fix: Optional(Flag({ description: "Repair what can be repaired safely" })),
+    strict: Optional(Flag({ description: "Warnings are failures" })),
+  }),
+  output: Output,
+  errors: ["UNHEALTHY"],
+  examples: [
+    { line: "lodestar doctor", shows: "Look" },
+    { line: "lodestar doctor --fix", shows: "Look and mend" },
+  ],
+  run: async (input, context) => {
+    const fixed = input.fix === true ? await repair(context) : [];
+    const checks = await examine(context);
+    const healthy = checks.every(({ status }) => status !== "fail" && (input.strict !== true || status !== "warn"));
+    const output = { healthy, checks, ...(fixed.length === 0 ? {} : { fixed }) };
+    if (healthy) return output;
+    const bad = checks.filter(({ status }) => status === "fail" || (input.strict === true && status === "warn"));
+    throw new LodestarError("UNHEALTHY", `${bad.length === 1 ? "One check" : `${bad.length} checks`} failed: ${bad.map(({ name }) => name).join(", ")}`, {
+      details: { data: output, view: () => show(output), failed: bad.map(({ name }) => name) },
+    });
+  },
+  next: () => [{ command: "status", input: {}, why: "See where things stand" }],
+  view: show,
+});
+
+const MARKS = { pass: "✓", warn: "!", fail: "✗", info: "·" } as const;
+const TONES = { pass: "good", warn: "warn", fail: "bad", info: "faint" } as const;
+
+function show({ checks, healthy, fixed }: Static<typeof Output>): View[] {
+  return [
+    title("Health Check"),
+    ...(fixed ?? []).map((text) => line(`fixed: ${text}`, "good", 2)),
+    ...checks.flatMap(({ name, status, message, fix }): View[] => [
+      line(`${MARKS[status]} ${name}: ${message}`, TONES[status], 2),
+      ...(fix === undefined ? [] : [line(`Fix: ${fix}`, "plain", 6)]),
+    ]),
+    line(healthy ? "All checks passed." : "Some checks failed.", healthy ? "good" : "bad"),
+  ];
+}

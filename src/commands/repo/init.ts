@@ -1,0 +1,142 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { LodestarError } from "../../core/errors.ts";
+import { randomDigits } from "../../core/ids.ts";
+import { Flag, List, Optional, Shape, Text } from "../../core/schema.ts";
+import { line, list } from "../../core/view.ts";
+import { ensureIgnored } from "../../git/ignore.ts";
+import { findPlace, type Place, readHead } from "../../git/worktree.ts";
+import { command } from "../command.ts";
+import { guideSection, withSection } from "./guide.ts";
+import { withMcpServer } from "./mcp-config.ts";
+
+export default command({
+  name: "init",
+  effect: "write",
+  summary: "Set up Lodestar in a repository",
+  explain:
+    "Creates .lodestar/spec.yaml (committed: what the work is), the ignore rules for its databases, and a section in AGENTS.md that tells an agent how to work with it. Running it again adds what is missing and changes nothing else: an existing spec stays as it is, and in AGENTS.md only the text between Lodestar's own markers is kept up to date. --force starts a new spec and keeps the old one beside it.",
+  anywhere: true,
+  positional: ["path"],
+  aliases: { name: "n", force: "f" },
+  input: Shape({
+    path: Optional(Text({ minLength: 1, description: "Directory (default: the repository's root)" })),
+    name: Optional(Text({ minLength: 1, maxLength: 200, description: "Project name (default: the directory's)" })),
+    force: Optional(Flag({ description: "Begin a new spec; the old one is kept as a backup" })),
+    mcp: Optional(Flag({ description: "Also write .mcp.json and .vscode/mcp.json" })),
+    agents_md: Optional(Flag({ default: true, description: "Write the AGENTS.md section" })),
+    git: Optional(Flag({ default: true, description: "Write the clone's ignore rules" })),
+  }),
+  output: Shape({ initialized: Flag(), path: Text(), project_name: Text(), files_created: List(Text()), files_updated: Optional(List(Text())), backup: Optional(Text()) }),
+  errors: ["PATH_NOT_FOUND", "NOT_A_REPOSITORY", "READ_ONLY"],
+  examples: [
+    { line: "lodestar init", shows: "In the repository's root" },
+    { line: "lodestar init --name shop --mcp", shows: "With a name, and files for MCP clients" },
+  ],
+  run: async (input, context) => {
+    const target = input.path === undefined ? context.place.root : resolve(context.cwd, input.path);
+    try {
+      mkdirSync(join(target, ".lodestar"), { recursive: true });
+      return await setUp(target, input, context);
+    } catch (cause) {
+      const { code, message } = cause as { code?: string; message: string };
+      if (code === "EACCES" || code === "EROFS" || code === "EPERM") throw new LodestarError("READ_ONLY", `${target} cannot be written: ${message}`, { cause, details: { path: target } });
+      if (code === "ENOTDIR" || code === "EEXIST") throw new LodestarError("PATH_NOT_FOUND", `${target} is not a directory`, { cause, details: { path: target } });
+      throw cause;
+    }
+  },
+  next: () => [
+    { command: "agent.join", input: {}, why: "Register as an agent" },
+    { command: "task.create", input: {}, why: "Create your first task" },
+    { command: "status", input: {}, why: "See the overview" },
+  ],
+  view: ({ path, files_created, files_updated, backup }) => [
+    line(files_created.length === 0 && files_updated === undefined ? `Lodestar is set up in ${path} already` : `Initialized Lodestar in ${path}`, "good"),
+    ...(files_created.length === 0 ? [] : [list(files_created, "Created")]),
+    ...(files_updated === undefined ? [] : [list(files_updated, "Updated")]),
+    ...(backup === undefined ? [] : [line(`The old spec is kept as ${backup}`, "warn")]),
+  ],
+});
+
+interface Wanted {
+  readonly name?: string;
+  readonly force?: boolean;
+  readonly mcp?: boolean;
+  readonly agents_md?: boolean;
+  readonly git?: boolean;
+}
+
+async function setUp(target: string, wanted: Wanted, context: { readonly random: Parameters<typeof randomDigits>[0] }) {
+  const found = findPlace(target);
+  const place: Place = found === undefined ? { root: target, worktree: target } : { ...found, root: target };
+  const created: string[] = [];
+  const updated: string[] = [];
+  const note = (path: string, existed: boolean): void => {
+    (existed ? updated : created).push(path);
+  };
+  const spec = join(target, ".lodestar", "spec.yaml");
+  let backup: string | undefined;
+  let project_name = wanted.name ?? basename(target);
+  if (existsSync(spec) && wanted.force !== true) project_name = nameIn(spec) ?? project_name;
+  else {
+    if (existsSync(spec)) {
+      backup = `${spec}.backup-${randomDigits(context.random, 6)}`;
+      writeFileSync(backup, readFileSync(spec), { flag: "wx" });
+    }
+    const existed = backup !== undefined;
+    writeFileSync(spec, newSpec(project_name, readHead(place).branch), { flag: existed ? "w" : "wx" });
+    note(spec, existed);
+  }
+  const ignored = ensureIgnored(wanted.git === false ? { root: place.root, worktree: place.worktree } : place);
+  created.push(...ignored.filter((path) => path.endsWith(".gitignore")));
+  updated.push(...ignored.filter((path) => !path.endsWith(".gitignore")));
+  if (wanted.agents_md !== false) writeSection(join(target, "AGENTS.md"), note);
+  if (wanted.mcp === true) {
+    writeMcp(join(target, ".mcp.json"), "mcpServers", note);
+    writeMcp(join(target, ".vscode", "mcp.json"), "servers", note);
+  }
+  return {
+    initialized: true,
+    path: target,
+    project_name,
+    files_created: created,
+    ...(updated.length === 0 ? {} : { files_updated: updated }),
+    ...(backup === undefined ? {} : { backup }),
+  };
+}
+
+function newSpec(name: string, branch: string): string {
+  const default_branch = branch === "" || branch === "(detached)" ? "main" : branch;
+  return [
+    "# The tasks of this project. Edit by hand or with `lodestar task ...`; commit it with the work.",
+    "project:",
+    `  name: ${JSON.stringify(name)}`,
+    `  default_branch: ${JSON.stringify(default_branch)}`,
+    "  conventions: {}",
+    "tasks: {}",
+    "",
+  ].join("\n");
+}
+
+/** The project's name in an existing spec, for the answer only: the file itself is read by whoever needs it. */
+function nameIn(spec: string): string | undefined {
+  const value = /^ {2}name:[ \t]*(.+?)[ \t]*$/m.exec(readFileSync(spec, "utf8"))?.[1];
+  return value?.replace(/^(['"])(.*)\1$/, "$2");
+}
+
+function writeSection(path: string, note: (path: string, existed: boolean) => void): void {
+  const before = existsSync(path) ? readFileSync(path, "utf8") : undefined;
+  const after = withSection(before, guideSection());
+  if (after === before) return;
+  writeFileSync(path, after);
+  note(path, before !== undefined);
+}
+
+function writeMcp(path: string, key: string, note: (path: string, existed: boolean) => void): void {
+  const before = existsSync(path) ? readFileSync(path, "utf8") : undefined;
+  const after = withMcpServer(path, before, key);
+  if (after === before) return;
+  mkdirSync(join(path, ".."), { recursive: true });
+  writeFileSync(path, after);
+  note(path, before !== undefined);
+}

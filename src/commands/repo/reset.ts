@@ -1,0 +1,68 @@
+import { copyFileSync } from "node:fs";
+import { LodestarError } from "../../core/errors.ts";
+import { randomDigits } from "../../core/ids.ts";
+import { Flag, Integer, OneOf, Optional, Shape, Text } from "../../core/schema.ts";
+import { field, line } from "../../core/view.ts";
+import { command } from "../command.ts";
+
+export default command({
+  name: "reset",
+  effect: "write",
+  summary: "Clear the runtime; with --hard also the tasks",
+  explain:
+    "Soft: clears agents, leases, messages, events and the runtime's outcomes; the spec stays. Tokens keep growing, so nothing of before can be mistaken for something after. --hard also removes all tasks from the spec, after writing a backup beside it. Shows what would go and asks; without a terminal it wants --force. Every lease ends.",
+  aliases: { force: "f" },
+  input: Shape({
+    hard: Optional(Flag({ description: "Also remove all tasks (a backup is kept)" })),
+    force: Optional(Flag({ description: "Without asking" })),
+  }),
+  output: Shape({
+    reset_type: OneOf(["soft", "hard"]),
+    tasks_deleted: Integer(),
+    agents_cleared: Integer(),
+    leases_cleared: Integer(),
+    messages_cleared: Integer(),
+    backup: Optional(Text()),
+  }),
+  errors: ["CONFIRMATION_REQUIRED"],
+  examples: [{ line: "lodestar reset --force", shows: "Clear the runtime without asking" }],
+  run: async (input, context) => {
+    const reset_type = input.hard === true ? ("hard" as const) : ("soft" as const);
+    const info = await (await context.runtimeIfAny())?.info();
+    const tasks = input.hard === true ? (await context.spec.index("read")).count() : 0;
+    const { agents = 0, leases = 0, messages = 0 } = info?.counts ?? {};
+    const preview = `${agents} agents, ${leases} leases and ${messages} messages${input.hard === true ? `, and ${tasks} tasks of the spec` : "; the spec stays"}`;
+    if (input.force !== true && !(context.interactive && context.confirm(`Clear ${preview}?`))) {
+      throw new LodestarError("CONFIRMATION_REQUIRED", `This would clear ${preview}.`, {
+        details: { reset_type, tasks_to_delete: tasks, agents_to_clear: agents, leases_to_clear: leases, messages_to_clear: messages },
+      });
+    }
+    let backup: string | undefined;
+    if (input.hard === true && tasks > 0) {
+      await context.spec.locked(async (session) => {
+        backup = `${context.spec.paths.spec}.backup-${randomDigits(context.random, 6)}`;
+        copyFileSync(context.spec.paths.spec, backup);
+        await session.save((index) => (index.count() === 0 ? [] : [{ kind: "clear" }]));
+      });
+    }
+    if (info !== undefined) await (await context.runtime()).clear();
+    return {
+      reset_type,
+      tasks_deleted: tasks,
+      agents_cleared: agents,
+      leases_cleared: leases,
+      messages_cleared: messages,
+      ...(backup === undefined ? {} : { backup }),
+    };
+  },
+  next: () => [
+    { command: "agent.join", input: {}, why: "Register as an agent" },
+    { command: "status", input: {}, why: "See the overview" },
+  ],
+  view: (output) => [
+    line("Reset complete", "good"),
+    field("Runtime", `${output.agents_cleared} agents, ${output.leases_cleared} leases, ${output.messages_cleared} messages`),
+    ...(output.reset_type === "hard" ? [field("Tasks", `${output.tasks_deleted} tasks from spec.yaml`)] : []),
+    ...(output.backup === undefined ? [] : [field("Backup", output.backup)]),
+  ],
+});

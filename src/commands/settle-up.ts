@@ -1,0 +1,34 @@
+import { LodestarError } from "../core/errors.ts";
+import type { AnyCommand } from "./command.ts";
+import type { Context } from "./context.ts";
+import { heal } from "./outcome.ts";
+
+/**
+ * After a command that wrote: outcomes that wait for this worktree's spec are written (T2), and the acting agent's lease on the
+ * task that the call named is renewed when past half its TTL (L8). Neither can fail the command, which has done its work.
+ */
+export async function settleUp(command: AnyCommand, input: Readonly<Record<string, unknown>>, context: Context): Promise<void> {
+  try {
+    const healed = await heal(context);
+    if (healed.length > 0) context.warn(`Wrote to the spec what an earlier call had left to write: ${healed.join(", ")}`);
+  } catch (cause) {
+    if (!(cause instanceof LodestarError)) throw cause;
+    context.warn(`Some outcomes still wait to be written to the spec: ${cause.message}`);
+  }
+  if (!RENEWS_ITSELF.has(command.name)) await renewNamed(input, context);
+}
+
+/** Commands that end, move or ask for a lease themselves. */
+const RENEWS_ITSELF = new Set(["task.claim", "task.next", "task.renew", "task.release", "task.done", "task.delete", "agent.leave"]);
+
+async function renewNamed(input: Readonly<Record<string, unknown>>, context: Context): Promise<void> {
+  const agent_id = context.actor(typeof input.agent_id === "string" ? input.agent_id : undefined);
+  const named = typeof input.task_id === "string" ? input.task_id : context.env.LODESTAR_TASK_ID;
+  if (agent_id === undefined || named === undefined) return;
+  const runtime = await context.runtime();
+  // From the runtime alone: it must work while the spec is unreadable.
+  const lease = (await runtime.lookup([named])).find((each) => each.lease?.agent_id === agent_id)?.lease;
+  if (lease === undefined) return;
+  const { task_id, created_at, lease_id, ttl } = lease;
+  await runtime.renew({ key: { task_id, created_at }, agent_id, lease_id, ttl, automatic: true });
+}

@@ -1,0 +1,107 @@
+import { AgentId, Duration, Flag, List, Optional, Shape, type Static, TaskId, Union } from "../../core/schema.ts";
+import { formatDuration, readDuration, SECOND } from "../../core/time.ts";
+import { field, line, list, note, text, type View } from "../../core/view.ts";
+import { LodestarError } from "../../core/errors.ts";
+import { command, type NextAction } from "../command.ts";
+import { claimFields } from "./shapes.ts";
+import { type ClaimData, claimData, mayPass, takeThese } from "./taking.ts";
+import { newTicket, waitFor } from "./waiting.ts";
+
+export const ClaimShape = Shape(claimFields);
+
+export default command({
+  name: "task.claim",
+  effect: "write",
+  summary: "Claim tasks: the exclusive right to work on them for a while",
+  explain:
+    "Grants you a lease on each task, all or none. Exactly one agent at a time holds a task; the others get ALREADY_CLAIMED with the holder and when the lease ends. The lease runs for its TTL and can be renewed; `fencing_token` grows with every grant and guards later calls. Claiming what you hold in this session renews it. With --review the lease is for verifying work that is done.",
+  tool: true,
+  positional: ["task_ids"],
+  aliases: { agent_id: "a", ttl: "t", force: "f" },
+  options: { agent_id: "agent" },
+  input: Shape({
+    task_ids: List(TaskId, { minItems: 1, description: "Ids of the tasks" }),
+    agent_id: Optional(AgentId),
+    ttl: Optional(Duration("How long the lease lasts, 1s to 7d (default 15m)")),
+    context: Optional(Flag({ default: true, description: "Hand over the task's context" })),
+    force: Optional(Flag({ description: "Claim although path locks overlap another agent's" })),
+    wait: Optional(Duration("Wait so long for the tasks to become claimable")),
+    review: Optional(Flag({ description: "Claim done tasks for review" })),
+  }),
+  output: Union([ClaimShape, Shape({ claims: List(ClaimShape) })]),
+  errors: ["TASK_NOT_FOUND", "AGENT_REQUIRED", "AGENT_NOT_FOUND", "ALREADY_CLAIMED", "NOT_CLAIMABLE", "UNMET_DEPENDENCIES", "NOT_DONE", "SELF_VERIFICATION", "LOCK_CONFLICT", "INVALID_TTL", "TIMEOUT"],
+  examples: [
+    { line: "lodestar task claim TASK-001 --agent A1B2C3D4", shows: "Claim one task for 15 minutes" },
+    { line: "lodestar task claim TASK-001 TASK-002 --ttl 1h", shows: "Two tasks or none, for an hour" },
+    { line: "lodestar task claim TASK-001 --review --wait 10m", shows: "Review it, when it is done" },
+  ],
+  run: async (input, context) => {
+    const agent_id = context.requireActor(input.agent_id);
+    const kind = input.review === true ? "review" : "work";
+    const taking = { agent_id, kind, force: input.force ?? false, ...(input.ttl === undefined ? {} : { ttl: input.ttl }) } as const;
+    const patience = input.wait === undefined ? 0 : (readDuration(input.wait) ?? 0);
+    let last: LodestarError | undefined;
+    const attempt = async (ticket?: ReturnType<typeof newTicket>) => {
+      try {
+        return await takeThese(context, input.task_ids, ticket === undefined ? taking : { ...taking, ticket });
+      } catch (error) {
+        if (ticket === undefined || !(error instanceof LodestarError) || !mayPass(error)) throw error;
+        last = error;
+        return undefined;
+      }
+    };
+    const ticket = patience > 0 ? newTicket(context, `claim:${kind}:${[...input.task_ids].sort().join(" ")}`) : undefined;
+    const granted = ticket === undefined ? await attempt() : await waitFor(context, patience, ticket, () => attempt(ticket));
+    if (granted === undefined) {
+      throw new LodestarError("TIMEOUT", `Waited ${formatDuration(patience)} in vain. ${last?.message ?? ""}`.trim(), {
+        details: { ...last?.details, ...(last === undefined ? {} : { reason: last.code }) },
+      });
+    }
+    const claims = granted.map((each) => claimData(each, input.context !== false));
+    const [first] = claims;
+    return (claims.length === 1 && first !== undefined ? first : { claims }) as Static<typeof ClaimShape>;
+  },
+  next: (output, input) => {
+    const [first] = claimsOf(output);
+    return first === undefined ? [] : afterClaim(first, input.review === true);
+  },
+  view: (output) => claimsOf(output).flatMap(claimView),
+});
+
+const claimsOf = (output: unknown): ClaimData[] => (output as { claims?: ClaimData[] }).claims ?? [output as ClaimData];
+
+/** What comes after a claim: for work and for review. */
+export function afterClaim(claim: ClaimData, isReview: boolean): NextAction[] {
+  const input = { task_id: claim.task_id, agent_id: claim.agent_id };
+  if (isReview) return [{ command: "task.verify", input: { task_ids: [claim.task_id], agent_id: claim.agent_id }, why: "Verify it when it holds up" }];
+  return [
+    { command: "task.done", input, why: "Mark it done when it is" },
+    { command: "task.renew", input, why: "Extend the lease before it ends" },
+    { command: "task.release", input, why: "Give it back unfinished" },
+  ];
+}
+
+/** How people see a lease that they were granted. */
+export function claimView(claim: ClaimData): View[] {
+  const { context } = claim;
+  const views: View[] = [
+    line(`${claim.already === true ? "You already hold" : "Claimed"} task ${claim.task_id}`, "good"),
+    field("Lease", claim.lease_id),
+    field("Expires in", formatDuration(claim.ttl_seconds * SECOND)),
+    field("Fencing token", claim.fencing_token),
+  ];
+  if (context !== undefined) {
+    views.push(line(context.title, "strong"));
+    if (context.description !== undefined) views.push(text(context.description));
+    if (context.acceptance_criteria !== undefined) views.push(list(context.acceptance_criteria, "Acceptance Criteria"));
+    if (context.locks !== undefined) views.push(list(context.locks, "Locks"));
+    if (context.prd_source !== undefined) views.push(field("PRD", context.prd_source));
+    if (context.prd_excerpt !== undefined) views.push(text(context.prd_excerpt));
+    if (context.truncated === true) views.push(note(`Shortened; all of it: lodestar task show ${claim.task_id}`));
+  }
+  const handoff = claim.handoff as { unread: number; messages: { from_agent_id?: string; text: string }[] } | undefined;
+  if (handoff !== undefined) {
+    views.push(list(handoff.messages.map(({ from_agent_id, text: said }) => `${from_agent_id ?? "someone"}: ${said}`), `Unread messages (${handoff.unread})`));
+  }
+  return views;
+}

@@ -1,0 +1,208 @@
+import { LodestarError } from "../../core/errors.ts";
+import { newMessageId, newReopenId } from "../../core/ids.ts";
+import { joinOutcomes, NO_OUTCOME, type Outcome, unionReopens } from "../../core/status.ts";
+import { keyOf } from "../../core/task.ts";
+import type { Change, FinishRequest, FinishResult, Finished, FinishStep, RecordedOutcome, RuntimeStore } from "../../runtime/store.ts";
+import type { SpecSession } from "../../spec/plane.ts";
+import type { Standing } from "../../spec/schedule.ts";
+import type { Context } from "../context.ts";
+import { type Look, look, lookWith, requireTask } from "../look.ts";
+import { effectiveTask, isHeld, outcomeEdit } from "../outcome.ts";
+import { allOrNone, obstacleError, refusalError } from "../refused.ts";
+import { isSpecTrouble, keyFromRuntime, stepKey } from "./lease-call.ts";
+
+/** What a call that records outcomes asks for. */
+export interface Finishing {
+  readonly change: Change;
+  readonly task_ids: readonly string[];
+  readonly agent_id?: string;
+  readonly fencing_token?: number;
+  readonly lease_id?: string;
+  readonly force: boolean;
+  readonly note?: string;
+}
+
+/** What came of it: one entry a task, and where each stands now. */
+export interface Outcomes {
+  readonly finished: readonly (Finished & { readonly status: Standing<RecordedOutcome>["status"] })[];
+}
+
+/** How often a decision is taken again because another commit got ahead of it; each time that other one made progress. */
+const ROUNDS = 100;
+
+/**
+ * Records outcomes in both planes (T2): under the spec lock, first the runtime in one transaction, then the spec, then the outbox
+ * row is cleared. After the runtime's commit nothing can fail the call: what could not be written waits in the outbox.
+ *
+ * @throws LodestarError why it was refused; then nothing was changed.
+ */
+export async function finishTasks(context: Context, finishing: Finishing): Promise<Outcomes> {
+  try {
+    return await context.spec.locked((session) => commitAndWrite(context, session, finishing));
+  } catch (error) {
+    // `done` of a held task works while the spec is unreadable; everything else rests on what the spec says.
+    if (!isSpecTrouble(error) || finishing.change !== "done") throw error;
+    return finishBlind(context, finishing, error);
+  }
+}
+
+async function commitAndWrite(context: Context, session: SpecSession, finishing: Finishing): Promise<Outcomes> {
+  const runtime = await context.runtime();
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const seen = await lookWith(context, await session.index(), runtime, "write", finishing.agent_id);
+    const steps = await decide(context, seen, finishing);
+    const result = await runtime.finish(request(context, finishing, steps, seen));
+    if (result.kind === "stale") continue;
+    const finished = accepted(result, finishing.agent_id, seen);
+    await writeSpec(context, session, runtime, finished, finishing.change);
+    return { finished: await withStatus(context, finished) };
+  }
+  throw new LodestarError("BUSY", "The tasks keep changing while their outcome is recorded.");
+}
+
+function request(context: Context, finishing: Finishing, steps: readonly FinishStep[], seen: Look | undefined): FinishRequest {
+  const { agent_id, fencing_token, lease_id, force } = finishing;
+  return {
+    steps,
+    seen: seen?.seen?.version ?? Number.MAX_SAFE_INTEGER,
+    force,
+    verify: seen?.header.project.conventions.verify ?? "any",
+    worktree: context.worktree,
+    branch: context.head().branch,
+    ...(agent_id === undefined ? {} : { agent_id }),
+    ...(fencing_token === undefined ? {} : { fencing_token }),
+    ...(lease_id === undefined ? {} : { lease_id }),
+    ...stepKey(context, "finish"),
+  };
+}
+
+async function decide(context: Context, seen: Look, finishing: Finishing): Promise<FinishStep[]> {
+  const { change, task_ids } = finishing;
+  const standings: Standing<RecordedOutcome>[] = [];
+  const failures: { task_id: string; error: LodestarError }[] = [];
+  for (const task_id of new Set(task_ids)) {
+    try {
+      standings.push(await requireTask(context, seen, task_id));
+    } catch (error) {
+      if (!(error instanceof LodestarError)) throw error;
+      failures.push({ task_id, error });
+    }
+  }
+  for (const standing of standings) {
+    const error = forbidden(standing, change);
+    if (error !== undefined) failures.push({ task_id: standing.task.id, error });
+  }
+  allOrNone(failures, task_ids.length);
+  const after = new Map(standings.map((standing) => [standing.task.id, afterChange(context, standing.outcome, change)]));
+  const { unblocked, basis } = seen.schedule.unblockedBy(after);
+  return standings.map((standing, i) => {
+    const { task, outcome } = standing;
+    const spec_completed_by = effectiveTask(task, standing.known).completed_by;
+    const head = context.head();
+    const isWork = change === "done" || change === "done_verify";
+    return {
+      key: keyOf(task),
+      change,
+      before: outcome,
+      after: after.get(task.id) ?? outcome,
+      claimable: seen.schedule.obstacle(standing) === undefined,
+      basis: [...seen.schedule.basis(task), ...(i === 0 ? basis : [])],
+      // Told once, with the first of several: a task that waits for two of them is unblocked by the call, not by each.
+      unblocked: i === 0 ? unblocked : [],
+      ...(spec_completed_by === undefined ? {} : { spec_completed_by }),
+      ...(isWork && head.branch !== "" ? { completed_in: head } : {}),
+      ...(finishing.note === undefined ? {} : { note: { text: finishing.note, message_id: newMessageId(context.random) } }),
+    };
+  });
+}
+
+/** What the state of the task forbids, whoever asks. */
+function forbidden(standing: Standing<RecordedOutcome>, change: Change): LodestarError | undefined {
+  const { task, outcome, status } = standing;
+  const isDeleted = outcome.rank === 3;
+  if (change === "verify" && outcome.rank === 0) {
+    return new LodestarError("NOT_DONE", `Task ${task.id} is ${status}, not done`, { details: { task_id: task.id, status } });
+  }
+  if (isDeleted && (change === "verify" || change === "done" || change === "done_verify")) return obstacleError(task.id, { kind: "status", status });
+  return undefined;
+}
+
+function afterChange(context: Context, before: Outcome, change: Change): Outcome {
+  switch (change) {
+    case "done":
+      return { reopens: before.reopens, rank: 1, verified: false };
+    case "verify":
+    case "done_verify":
+      return { reopens: before.reopens, rank: 2, verified: true };
+    case "reopen":
+      return { reopens: unionReopens(before.reopens, [newReopenId(context.random)]), rank: 0, verified: false };
+    case "delete":
+      return { reopens: before.reopens, rank: 3, verified: before.verified };
+  }
+}
+
+function accepted(result: Exclude<FinishResult, { kind: "stale" }>, agent_id: string | undefined, seen?: Look): readonly Finished[] {
+  switch (result.kind) {
+    case "finished":
+      return result.finished;
+    case "self_verification":
+      throw new LodestarError("SELF_VERIFICATION", `${result.agent_id} did the work of ${result.task_id} and may not verify it`, {
+        details: { task_id: result.task_id, agent_id: result.agent_id },
+      });
+    case "not_claimable": {
+      const standing = seen?.schedule.standing(result.task_id);
+      const obstacle = standing === undefined ? undefined : seen?.schedule.obstacle(standing);
+      throw obstacleError(result.task_id, obstacle ?? { kind: "status", status: standing?.status ?? "blocked" });
+    }
+    default:
+      throw refusalError(result, agent_id);
+  }
+}
+
+/** The second half of T2. The commit stands: whatever fails here is a warning, and the outbox row stays for the next command. */
+async function writeSpec(context: Context, session: SpecSession, runtime: RuntimeStore, finished: readonly Finished[], change: Change): Promise<void> {
+  const fresh = finished.filter((each) => each.outbox_id !== undefined);
+  if (fresh.length === 0) return;
+  try {
+    await session.save((index) => fresh.flatMap(({ outcome }) => outcomeEdit(index, outcome, change) ?? []));
+    const index = await session.index();
+    const settled = fresh.filter(({ outcome }) => isHeld(index, outcome)).flatMap(({ outbox_id }) => (outbox_id === undefined ? [] : [outbox_id]));
+    await runtime.settle(settled);
+  } catch (error) {
+    if (!(error instanceof LodestarError)) throw error;
+    context.warn(`Recorded, but not yet written to the spec (the next command does it): ${error.message}`);
+  }
+}
+
+async function withStatus(context: Context, finished: readonly Finished[]): Promise<Outcomes["finished"]> {
+  const now = await look(context, "write");
+  return finished.map((each) => ({ ...each, status: now.schedule.standing(each.key.task_id)?.status ?? "deleted" }));
+}
+
+/** `done` by the lease alone, for a spec that cannot be read: the runtime knows the task, the outbox keeps the outcome. */
+async function finishBlind(context: Context, finishing: Finishing, trouble: LodestarError): Promise<Outcomes> {
+  const runtime = await context.runtime();
+  const steps: FinishStep[] = [];
+  for (const task_id of finishing.task_ids) {
+    const key = await keyFromRuntime(context, task_id, trouble);
+    const known = (await runtime.lookup([task_id])).find((each) => each.key.created_at === key.created_at)?.outcome;
+    const before = joinOutcomes(NO_OUTCOME, known ?? NO_OUTCOME);
+    const head = context.head();
+    steps.push({
+      key,
+      change: finishing.change,
+      before,
+      after: afterChange(context, before, finishing.change),
+      claimable: false,
+      basis: [],
+      unblocked: [],
+      ...(head.branch === "" ? {} : { completed_in: head }),
+      ...(finishing.note === undefined ? {} : { note: { text: finishing.note, message_id: newMessageId(context.random) } }),
+    });
+  }
+  const result = await runtime.finish(request(context, finishing, steps, undefined));
+  if (result.kind === "stale") throw new LodestarError("BUSY", "The task changed while its outcome was recorded.");
+  const finished = accepted(result, finishing.agent_id);
+  context.warn("Recorded in the runtime; it will be written once the spec can be read again.");
+  return { finished: finished.map((each) => ({ ...each, status: "done" })) };
+}

@@ -1,0 +1,166 @@
+import { LodestarError } from "../../core/errors.ts";
+import { AgentId, Duration, Flag, Integer, List, Optional, Shape, TaskId, Text } from "../../core/schema.ts";
+import { formatDuration, readDuration } from "../../core/time.ts";
+import { line, note, type View } from "../../core/view.ts";
+import { command } from "../command.ts";
+import type { Context } from "../context.ts";
+import { type Look, look } from "../look.ts";
+import { afterClaim, claimView } from "./claim.ts";
+import { claimFields, filled } from "./shapes.ts";
+import { type ClaimData, claimData, offersFor, takeNext } from "./taking.ts";
+import { newTicket, waitFor } from "./waiting.ts";
+
+const Conflict = Shape({ task_id: TaskId, agent_id: AgentId });
+const Offered = Shape({ id: TaskId, title: Text(), priority: Integer(), labels: Optional(List(Text())), lock_conflict: Optional(Conflict) });
+const Remaining = Shape({
+  claimed: Integer({ description: "Being worked on" }),
+  waiting: Integer({ description: "Ready, but waiting for dependencies" }),
+  to_review: Integer({ description: "Done, not verified" }),
+  blocked: Integer({ description: "Set to blocked or todo by somebody" }),
+});
+type Left = { claimed: number; waiting: number; to_review: number; blocked: number };
+
+const { lease_id, fencing_token, expires_at, ttl_seconds, ...shared } = claimFields;
+
+/** Either the list of what could be claimed, or (with --claim) the answer of `task.claim`. */
+const Output = Shape({
+  tasks: Optional(List(Offered)),
+  total_claimable: Optional(Integer()),
+  remaining: Optional(Remaining),
+  lease_id: Optional(lease_id),
+  fencing_token: Optional(fencing_token),
+  expires_at: Optional(expires_at),
+  ttl_seconds: Optional(ttl_seconds),
+  task_id: Optional(shared.task_id),
+  agent_id: Optional(shared.agent_id),
+  already: shared.already,
+  context: shared.context,
+  handoff: shared.handoff,
+});
+
+export default command({
+  name: "task.next",
+  effect: "write",
+  only_reads: (input) => input.claim !== true,
+  summary: "Show the next claimable tasks, or claim the first of them",
+  explain:
+    "Lists what can be claimed now: ready, every dependency verified, nobody's. Order: priority (lower first), then how many tasks it unblocks, then id; what you gave back comes last, after it what overlaps another agent's path locks. With --claim the first is claimed for you in the same step: many agents at once get different tasks. A lease that you already hold in this session is returned instead (`already`), unless --another. An empty answer says why. Without --claim nothing is written.",
+  tool: true,
+  aliases: { count: "n" },
+  options: { agent_id: "agent" },
+  items: "tasks",
+  input: Shape({
+    count: Optional(Integer({ minimum: 1, maximum: 1000, description: "How many to list", default: 1 })),
+    agent_id: Optional(AgentId),
+    claim: Optional(Flag({ description: "Claim the first one" })),
+    another: Optional(Flag({ description: "With --claim: one more, although you hold one" })),
+    ttl: Optional(Duration("With --claim: how long the lease lasts (default 15m)")),
+    wait: Optional(Duration("Wait so long for a task")),
+    label: Optional(Text({ description: "Only tasks with this label" })),
+    review: Optional(Flag({ description: "Tasks that are done and wait for review" })),
+  }),
+  output: Output,
+  errors: ["AGENT_REQUIRED", "AGENT_NOT_FOUND", "INVALID_TTL", "TIMEOUT"],
+  examples: [
+    { line: "lodestar task next -n 3", shows: "The next three" },
+    { line: "lodestar task next --claim --agent A1B2C3D4", shows: "Take the next one" },
+    { line: "lodestar task next --claim --wait 10m", shows: "Wait until there is one" },
+  ],
+  run: async (input, context) => {
+    const kind = input.review === true ? "review" : "work";
+    const patience = input.wait === undefined ? 0 : (readDuration(input.wait) ?? 0);
+    const filter = `next:${kind}:${input.label ?? ""}`;
+    if (input.claim === true) {
+      const agent_id = context.requireActor(input.agent_id);
+      const ticket = patience > 0 ? newTicket(context, filter) : undefined;
+      const taking = {
+        agent_id,
+        kind,
+        force: false,
+        ...(input.ttl === undefined ? {} : { ttl: input.ttl }),
+        ...(ticket === undefined ? {} : { ticket }),
+      } as const;
+      const wish = { another: input.another ?? false, ...(input.label === undefined ? {} : { label: input.label }) };
+      const attempt = () => takeNext(context, taking, wish);
+      const got = ticket === undefined ? await attempt() : await waitFor(context, patience, ticket, attempt);
+      if (got !== undefined) return claimData(got, true);
+      const left = remaining(await look(context, "read", agent_id));
+      if (patience > 0) throw timeout(patience, left);
+      return { tasks: [], total_claimable: 0, remaining: left };
+    }
+    const agent_id = context.actor(input.agent_id);
+    const offer = async () => {
+      const seen = await look(context, "read", agent_id);
+      const tasks = offersFor(seen, { kind, ...(agent_id === undefined ? {} : { agent_id }) }, input.label, input.count ?? 1).map(({ task, conflict }) => ({
+        id: task.id,
+        title: task.title,
+        priority: task.priority,
+        ...filled({ labels: task.labels }),
+        ...(conflict === undefined ? {} : { lock_conflict: conflict }),
+      }));
+      if (tasks.length > 0) return { tasks, total_claimable: totalOf(seen, context, kind, input.label, tasks.length, input.count ?? 1) };
+      return patience > 0 ? undefined : { tasks, total_claimable: 0, remaining: remaining(seen) };
+    };
+    const offered = patience > 0 ? await waitFor(context, patience, undefined, offer) : await offer();
+    if (offered !== undefined) return offered;
+    throw timeout(patience, remaining(await look(context, "read", agent_id)));
+  },
+  next: (output) => {
+    if (output.task_id !== undefined) return afterClaim(output as unknown as ClaimData, false);
+    const [first] = output.tasks ?? [];
+    if (first !== undefined) return [{ command: "task.claim", input: { task_ids: [first.id] }, why: "Claim it" }];
+    if ((output.remaining?.to_review ?? 0) > 0) return [{ command: "task.next", input: { review: true }, why: "Review what is done" }];
+    return [{ command: "status", input: {}, why: "See where things stand" }];
+  },
+  view: (output, input) => {
+    if (output.task_id !== undefined) return claimView(output as unknown as ClaimData);
+    const tasks = output.tasks ?? [];
+    if (tasks.length > 0) {
+      return [
+        line(`${input.review === true ? "Waiting for review" : "Next Claimable Tasks"} (${output.total_claimable ?? tasks.length} available)`, "strong"),
+        ...tasks.flatMap((task): View[] => [
+          line(`${task.id} P${task.priority}${task.labels === undefined ? "" : ` [${task.labels.join(", ")}]`}`, "plain", 2),
+          line(task.title, "plain", 4),
+          ...(task.lock_conflict === undefined ? [] : [note(`    Its path locks overlap ${task.lock_conflict.task_id}, held by ${task.lock_conflict.agent_id}`, "warn")]),
+        ]),
+      ];
+    }
+    const left = output.remaining;
+    return [
+      line(input.review === true ? "Nothing waits for review." : "No claimable tasks available.", "strong"),
+      ...(left === undefined ? [] : [line(describeLeft(left))]),
+    ];
+  },
+});
+
+function describeLeft({ claimed, waiting, to_review, blocked }: Left): string {
+  const parts = [
+    [claimed, "being worked on"],
+    [waiting, "waiting for dependencies"],
+    [to_review, "done and to be reviewed"],
+    [blocked, "blocked or todo"],
+  ] as const;
+  const said = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+  return said.length === 0 ? "Everything is completed." : `${said.join(", ")}.`;
+}
+
+function timeout(patience: number, left: Left): LodestarError {
+  return new LodestarError("TIMEOUT", `No task came within ${formatDuration(patience)}: ${describeLeft(left)}`, { details: { remaining: left } });
+}
+
+/** How many there are in all: counted by the index, except where a filter needs the list itself. */
+function totalOf(seen: Look, context: Context, kind: "work" | "review", label: string | undefined, shown: number, asked: number): number {
+  if (shown < asked) return shown;
+  if (label !== undefined || kind === "review") {
+    return offersFor(seen, { kind, ...(context.actor() === undefined ? {} : { agent_id: context.actor() as string }) }, label, Number.MAX_SAFE_INTEGER).length;
+  }
+  return seen.schedule.counts().claimable - seen.schedule.claimableAmong(seen.seen?.leases ?? []);
+}
+
+/** Why there is nothing to claim. */
+function remaining(seen: Look): Left {
+  const { by_status, claimable } = seen.schedule.counts();
+  const leases = seen.seen?.leases ?? [];
+  const claimed = seen.schedule.claimableAmong(leases);
+  return { claimed, waiting: by_status.ready - claimable, to_review: by_status.done, blocked: by_status.blocked + by_status.todo };
+}

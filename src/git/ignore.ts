@@ -1,0 +1,45 @@
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Place } from "./worktree.ts";
+
+/** What is Lodestar's own and never committed. */
+const OWN_FILES = ["runtime.sqlite*", "index.sqlite*", "spec.lock", "*.tmp", "*.backup-*"];
+
+const EXCLUDES = OWN_FILES.map((name) => `**/.lodestar/${name}`);
+
+/**
+ * Keeps the databases out of Git on every branch: `.lodestar/.gitignore` travels with the repository, `info/exclude` holds for
+ * this clone also on branches without a `.lodestar/` and in repositories that the predecessor made (counterexample 22). An
+ * existing `.gitignore` is left as it is.
+ *
+ * @returns the files that were written.
+ */
+export function ensureIgnored(place: Place, folder: string = join(place.root, ".lodestar")): string[] {
+  const written: string[] = [];
+  mkdirSync(folder, { recursive: true });
+  const own = join(folder, ".gitignore");
+  if (!existsSync(own)) {
+    writeFileSync(own, `# Lodestar's own state: rebuilt or local, never committed\n${OWN_FILES.join("\n")}\n`);
+    written.push(own);
+  }
+  if (place.git === undefined) return written;
+  const info = join(place.git.common_dir, "info");
+  const exclude = join(info, "exclude");
+  const text = existsSync(exclude) ? readFileSync(exclude, "utf8") : "";
+  const lines = new Set(text.split(/\r?\n/));
+  const missing = EXCLUDES.filter((pattern) => !lines.has(pattern));
+  if (missing.length === 0) return written;
+  mkdirSync(info, { recursive: true });
+  appendFileSync(exclude, `${text === "" || text.endsWith("\n") ? "" : "\n"}${missing.join("\n")}\n`);
+  written.push(exclude);
+  return written;
+}
+
+/** True when `info/exclude` of this clone holds all our patterns. */
+export function isIgnored(place: Place): boolean {
+  if (place.git === undefined) return true;
+  const exclude = join(place.git.common_dir, "info", "exclude");
+  if (!existsSync(exclude)) return false;
+  const lines = new Set(readFileSync(exclude, "utf8").split(/\r?\n/));
+  return EXCLUDES.every((pattern) => lines.has(pattern));
+}

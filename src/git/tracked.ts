@@ -1,0 +1,16 @@
+import type { Place } from "./worktree.ts";
+
+/**
+ * Asks Git whether it tracks a file. Starts a process: only where the answer is not known yet, never on the way of a usual call.
+ * @returns false outside Git, or when Git itself is not installed.
+ */
+export function isTracked(place: Place, path: string): boolean {
+  if (place.git === undefined || place.git.main === undefined) return false;
+  try {
+    const asked = Bun.spawnSync(["git", "-C", place.git.main, "ls-files", "--error-unmatch", "--", path], { stdout: "ignore", stderr: "ignore" });
+    return asked.exitCode === 0;
+  } catch (cause) {
+    if ((cause as { code?: string }).code === "ENOENT") return false;
+    throw cause;
+  }
+}

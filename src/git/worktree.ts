@@ -1,0 +1,142 @@
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { LodestarError } from "../core/errors.ts";
+
+/** Where the planes of a directory lie. Found by reading `.git` files; no process is started. */
+export interface Place {
+  /** The folder whose `.lodestar/` holds the spec (or would): the nearest one with a spec, else the worktree's root. */
+  readonly root: string;
+  /** Root of the worktree; `root` itself outside Git. */
+  readonly worktree: string;
+  readonly git?: GitPlace;
+}
+
+export interface GitPlace {
+  /** This worktree's own Git directory. */
+  readonly git_dir: string;
+  /** Shared by all worktrees; equal to `git_dir` in the main one. */
+  readonly common_dir: string;
+  /** Root of the main worktree; absent for a bare repository. */
+  readonly main?: string;
+  readonly linked: boolean;
+}
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+
+/**
+ * Finds the worktree and the spec's folder for a directory.
+ * @returns `undefined` inside a bare repository or a `.git` folder, where no files are checked out.
+ * @throws LodestarError `PATH_NOT_FOUND` when `from` does not exist; `NOT_A_REPOSITORY` when a `.git` file leads nowhere.
+ */
+export function findPlace(from: string): Place | undefined {
+  let folder: string;
+  try {
+    folder = realpathSync(from);
+  } catch (cause) {
+    throw new LodestarError("PATH_NOT_FOUND", `There is no folder ${from}`, { cause });
+  }
+  const start = folder;
+  let root: string | undefined;
+  for (;;) {
+    if (root === undefined && existsSync(join(folder, ".lodestar", "spec.yaml"))) root = folder;
+    const dotGit = statSync(join(folder, ".git"), { throwIfNoEntry: false });
+    if (dotGit !== undefined) {
+      const git_dir = dotGit.isDirectory() ? join(folder, ".git") : followGitFile(folder);
+      return { root: root ?? folder, worktree: folder, git: describeGit(git_dir) };
+    }
+    if (looksLikeGitDir(folder)) return undefined;
+    const parent = dirname(folder);
+    if (parent === folder) return { root: root ?? start, worktree: root ?? start };
+    folder = parent;
+  }
+}
+
+function looksLikeGitDir(folder: string): boolean {
+  return existsSync(join(folder, "HEAD")) && isFolder(join(folder, "objects")) && isFolder(join(folder, "refs"));
+}
+
+/** Reads a linked worktree's or a submodule's `.git` file. */
+function followGitFile(folder: string): string {
+  const path = join(folder, ".git");
+  const target = /^gitdir:\s*(.+?)\s*$/m.exec(readFileSync(path, "utf8"))?.[1];
+  const git_dir = target === undefined ? undefined : resolve(folder, target);
+  if (git_dir === undefined || !isFolder(git_dir)) {
+    throw new LodestarError(
+      "NOT_A_REPOSITORY",
+      `${path} points to ${git_dir ?? "nothing"}, which is not there. This is a linked worktree without its repository: a container that mounts only the worktree looks so.`,
+      { details: { git_file: path, git_dir: git_dir ?? "" } },
+    );
+  }
+  return realpathSync(git_dir);
+}
+
+function describeGit(git_dir: string): GitPlace {
+  const shared = readOptional(join(git_dir, "commondir"))?.trim();
+  const linked = shared !== undefined;
+  const common_dir = shared === undefined ? git_dir : realpathSync(resolve(git_dir, shared));
+  const main = mainWorktree(common_dir);
+  return main === undefined ? { git_dir, common_dir, linked } : { git_dir, common_dir, main, linked };
+}
+
+/**
+ * The main worktree of a Git directory: told by `core.worktree` (submodules), else the parent of a `.git`, else the
+ * worktree that its own `.git` file named. A bare repository has none, also when it is called `.git`.
+ */
+function mainWorktree(common_dir: string): string | undefined {
+  const config = readOptional(join(common_dir, "config")) ?? "";
+  const core = /^\[core\]\s*$([^[]*)/im.exec(config)?.[1] ?? "";
+  if (/^\s*bare\s*=\s*true\s*$/im.test(core)) return undefined;
+  const configured = /^\s*worktree\s*=\s*(.+?)\s*$/im.exec(core)?.[1];
+  if (configured !== undefined) return isAbsolute(configured) ? configured : resolve(common_dir, configured);
+  // A separate Git directory does not know its worktree: all of its worktrees share the runtime inside it.
+  return basename(common_dir) === ".git" ? dirname(common_dir) : undefined;
+}
+
+function readOptional(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    const code = (cause as { code?: string }).code;
+    if (code === "ENOENT" || code === "ENOTDIR" || code === "EISDIR") return undefined;
+    throw cause;
+  }
+}
+
+/** The folder for what all worktrees share: the main worktree's `.lodestar/`, or `lodestar/` in a bare repository. */
+export function sharedFolder(place: Place): string {
+  const inside = relative(place.worktree, place.root);
+  if (place.git === undefined) return join(place.root, ".lodestar");
+  if (place.git.main === undefined) return join(place.git.common_dir, "lodestar", inside);
+  return join(place.git.main, inside, ".lodestar");
+}
+
+/** The same place as the main worktree has it; `undefined` when this is no linked worktree of one. */
+export function mainPlace(place: Place): Place | undefined {
+  const { git } = place;
+  if (git === undefined || !git.linked || git.main === undefined) return undefined;
+  const root = join(git.main, relative(place.worktree, place.root));
+  return { root, worktree: git.main, git: { ...git, git_dir: git.common_dir, linked: false } };
+}
+
+/** What is checked out: a branch's name, or `(detached)`; `""` outside Git. The commit when it can be read from files. */
+export function readHead(place: Place): { readonly branch: string; readonly commit?: string } {
+  const { git } = place;
+  if (git === undefined) return { branch: "" };
+  const head = (readOptional(join(git.git_dir, "HEAD")) ?? "").trim();
+  const ref = /^ref:\s*(.+)$/.exec(head)?.[1];
+  if (ref === undefined) return /^[0-9a-f]{40,64}$/.test(head) ? { branch: "(detached)", commit: head } : { branch: "(detached)" };
+  const branch = ref.replace(/^refs\/heads\//, "");
+  const commit = (readOptional(join(git.common_dir, ref)) ?? packedRef(git.common_dir, ref) ?? "").trim();
+  return /^[0-9a-f]{40,64}$/.test(commit) ? { branch, commit } : { branch };
+}
+
+function packedRef(common_dir: string, ref: string): string | undefined {
+  const packed = readOptional(join(common_dir, "packed-refs"));
+  const line = packed?.split("\n").find((entry) => entry.endsWith(` ${ref}`));
+  return line?.slice(0, line.indexOf(" "));
+}
+
+/** True when the worktree that a Git place once had is still there: used to tell rows of removed worktrees. */
+export function worktreeExists(worktree: string): boolean {
+  return existsSync(join(worktree, ".git"));
+}

@@ -1,0 +1,95 @@
+import type { Io } from "./cli/io.ts";
+import { VERSION } from "./cli/version.ts";
+
+const argv = process.argv.slice(2);
+
+/** Only the words of a question for the version: answered before anything else is loaded. */
+const asksVersion =
+  argv.length > 0 &&
+  argv.length <= 2 &&
+  argv.every((word) => ["--version", "-v", "--quiet", "--no-color"].includes(word));
+
+if (asksVersion && (argv.includes("--version") || argv.includes("-v"))) console.log(`lodestar ${VERSION}`);
+else await main();
+
+type Files = typeof import("node:fs");
+
+async function main(): Promise<never> {
+  process.on("uncaughtException", (cause) => void fail(cause));
+  process.on("unhandledRejection", (cause) => void fail(cause));
+  const [fs, { runCli }, { GROUPS, REGISTRY }, { openContext }] = await Promise.all([
+    import("node:fs"),
+    import("./cli/run.ts"),
+    import("./commands/registry.ts"),
+    import("./wire.ts"),
+  ]);
+  const exit = await runCli(argv, processIo(fs), { registry: REGISTRY, groups: GROUPS, openContext });
+  process.exit(exit);
+}
+
+/** Whatever nobody caught is a defect of ours; it is answered like any other failure, without a stack trace. */
+async function fail(cause: unknown): Promise<never> {
+  try {
+    const [fs, { failUnexpectedly }] = await Promise.all([import("node:fs"), import("./cli/run.ts")]);
+    process.exit(await failUnexpectedly(argv, processIo(fs), cause));
+  } catch {
+    console.error("Error: Lodestar failed unexpectedly, and failed again to say how.");
+    process.exit(70);
+  }
+}
+
+/**
+ * This process as values. Results go through `console.log`: touching `process.stdout` would cost more than most calls,
+ * and `console.log` writes all of it, also to a slow pipe, and is silent about a broken one.
+ */
+function processIo(fs: Files): Io {
+  return {
+    cwd: process.cwd(),
+    env: process.env,
+    out: (text) => console.log(text),
+    offer: (text) => writeAll(fs, 1, `${text}\n`),
+    err: (text) => void writeAll(fs, 2, `${text}\n`),
+    isTerminal: (stream) => isTerminal(fs, { in: 0, out: 1, err: 2 }[stream]),
+    columns: () => process.stdout.columns || 80,
+    confirm: (question) => confirm(question),
+    readStdin: () => fs.readFileSync(0, "utf8"),
+    readFile: async (path, base) => {
+      const { resolve } = await import("node:path");
+      return fs.readFileSync(resolve(process.cwd(), base, path), "utf8");
+    },
+  };
+}
+
+/**
+ * Writes all of a text, to a slow pipe too. Not `console.error`: on a terminal that paints everything red, whatever the
+ * person said about colours.
+ *
+ * @returns false when the reader has gone away, which is no error.
+ */
+function writeAll(fs: Files, descriptor: number, text: string): boolean {
+  const bytes = new TextEncoder().encode(text);
+  for (let written = 0; written < bytes.length; ) {
+    try {
+      written += fs.writeSync(descriptor, bytes, written);
+    } catch (cause) {
+      const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+      if (code === "EPIPE" || code === "EBADF") return false;
+      if (code !== "EAGAIN") throw cause;
+      Bun.sleepSync(1);
+    }
+  }
+  return true;
+}
+
+/** A character device that is not the null device. A closed descriptor is none. */
+function isTerminal(fs: Files, descriptor: number): boolean {
+  try {
+    const stat = fs.fstatSync(descriptor);
+    if (!stat.isCharacterDevice()) return false;
+    const none = fs.statSync(process.platform === "win32" ? "NUL" : "/dev/null", { throwIfNoEntry: false });
+    return none === undefined || none.rdev !== stat.rdev;
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause) return false;
+    throw cause;
+  }
+}

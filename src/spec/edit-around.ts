@@ -1,0 +1,112 @@
+/** Edits of what stands before and after the tasks of a spec in blocks: project and features. */
+import { EMPTY_TASKS_LINE, hasBom } from "./division.ts";
+import { type Batch, sectionsPatch } from "./edits.ts";
+import type { Layout } from "./model.ts";
+import { type Node, outline, type Span } from "./outline.ts";
+import { parseFast } from "./parse.ts";
+import { isPatched, type Patch, type PatchContext, patchMapping, writtenValue } from "./patch.ts";
+import { insertLines, lineStart, spliced } from "./splice.ts";
+import { fieldLines } from "./scalar.ts";
+import { isMapping } from "./schema.ts";
+
+/** The bytes before the tasks, with the byte order mark and the line of `tasks:`, and those after them. */
+export interface Around {
+  readonly header: Buffer;
+  readonly footer: Buffer;
+}
+
+/** @param ended false when the tasks' last line has no end, so that what follows them must begin with one. */
+export async function editAround(
+  buffer: Buffer,
+  layout: Layout,
+  batch: Batch,
+  region: Span,
+  ended: boolean,
+): Promise<Around> {
+  const unchanged = { header: buffer.subarray(0, region.start), footer: buffer.subarray(region.end) };
+  const begins = batch.adds.length > 0 && layout.tasks_end <= layout.tasks_start;
+  const sections = batch.features.size > 0 || batch.conventions.size > 0;
+  if (!begins && !sections) return unchanged;
+
+  const bom = hasBom(buffer) ? 3 : 0;
+  let header = buffer.toString("utf8", bom, region.start);
+  let footer = buffer.toString("utf8", region.end);
+  if (sections) [header, footer] = await patchedAround(header, footer, layout.eol, batch);
+  if (begins) header = openedTasks(header, layout);
+  const follows = batch.adds.length > 0 || region.end > region.start;
+  if (header !== "" && !header.endsWith("\n") && (follows || footer !== "")) header += layout.eol;
+  if (footer !== "" && !ended && !/^\r?\n/.test(footer)) footer = layout.eol + footer;
+  return { header: Buffer.concat([buffer.subarray(0, bom), Buffer.from(header)]), footer: Buffer.from(footer) };
+}
+
+/** A header that ends with a line `tasks:` which tasks can follow. */
+function openedTasks(header: string, layout: Layout): string {
+  const ended = header === "" || header.endsWith("\n") ? header : header + layout.eol;
+  if (layout.tasks_start < 0) return `${ended}tasks:${layout.eol}`;
+  const at = lineStart(ended, ended.length - 1);
+  const line = ended.slice(at).trimEnd();
+  return ended.slice(0, at) + line.replace(EMPTY_TASKS_LINE, "$1$2") + layout.eol;
+}
+
+async function patchedAround(header: string, footer: string, eol: string, batch: Batch): Promise<[string, string]> {
+  const above = sectionsOf(header);
+  const below = sectionsOf(footer);
+  const features = above.features ?? below.features;
+  const { project, features: lists } = sectionsPatch(batch, isMapping(features) ? features : {});
+  const in_header: Record<string, Patch[string]> = {};
+  const in_footer: Record<string, Patch[string]> = {};
+  if (project !== undefined) (Object.hasOwn(below, "project") ? in_footer : in_header).project = project;
+  if (lists !== undefined) (Object.hasOwn(above, "features") ? in_header : in_footer).features = lists;
+  return [await patchedSections(header, above, eol, in_header), await patchedSections(footer, below, eol, in_footer)];
+}
+
+/** The top-level keys of a header or footer. */
+export function sectionsOf(text: string): Record<string, unknown> {
+  const value: unknown = parseFast(text);
+  return isMapping(value) ? value : {};
+}
+
+/** A header or footer with a patch applied to its top-level mapping. */
+export async function patchedSections(
+  text: string,
+  old: Readonly<Record<string, unknown>>,
+  eol: string,
+  patch: Patch,
+): Promise<string> {
+  if (Object.keys(patch).length === 0) return text;
+  const context = sectionContext(text, eol);
+  const attempt = (root: Node | undefined): string | undefined => {
+    if (root !== undefined && root.kind !== "mapping") return undefined;
+    const splices =
+      root === undefined
+        ? [insertLines(text, text.length, newSections(patch, eol, context), eol)]
+        : patchMapping(context, root, old, patch);
+    const patched = spliced(text, splices);
+    return isPatched(old, sectionsOf(patched), patch) ? patched : undefined;
+  };
+  const outlined = outline(text);
+  const fast = outlined === undefined ? undefined : attempt(outlined.root);
+  if (fast !== undefined) return fast;
+  const { parseYaml } = await import("./yaml.ts");
+  const slow = attempt((await parseYaml(text)).outline.root);
+  if (slow !== undefined) return slow;
+  throw new Error(`no way to write these sections is right: ${Object.keys(patch).join(", ")}`);
+}
+
+/** New sections go to the end, but the project to the beginning. */
+export function sectionContext(text: string, eol: string): PatchContext {
+  return {
+    text,
+    eol,
+    step: 2,
+    dash: 2,
+    before: (key, path, mapping) =>
+      path.length === 0 && key === "project" ? [] : mapping.entries.map((entry) => entry.key).toReversed(),
+    below: () => false,
+  };
+}
+
+function newSections(patch: Patch, eol: string, { step, dash, below }: PatchContext): string[] {
+  const style = { eol, indent: 0, step, dash };
+  return Object.entries(patch).flatMap(([key, value]) => fieldLines(key, writtenValue(value), style, below));
+}

@@ -1,0 +1,489 @@
+import { Database, type SQLQueryBindings, type Statement } from "bun:sqlite";
+import { descendantCounts, findCycle, nodesOnCycles } from "../core/graph.ts";
+import { isSatisfied, NO_OUTCOME, type Outcome, type Status, STATUSES } from "../core/status.ts";
+import { createdKey, type KnownOutcome, specOutcome, type Task } from "../core/task.ts";
+import type { SpecKey } from "./file.ts";
+import type { Layout, Problem, Project, Spec } from "./model.ts";
+
+/** A task's row: the parsed task and what is kept of its place in the graph. */
+export interface IndexedTask {
+  readonly task: Task;
+  readonly outcome: Outcome;
+  /** Tasks that depend on it, directly or through others; deleted ones are not counted. */
+  readonly unblocks: number;
+  /** By the spec alone: `ready`, dependencies verified, on no cycle. */
+  readonly claimable: boolean;
+  readonly in_cycle: boolean;
+}
+
+/** What the index says of the spec as a whole. */
+export interface Header {
+  readonly key: SpecKey;
+  /** False when the key alone cannot vouch for the bytes ({@link CLOCK_GRAIN}); then `digest` decides. */
+  readonly settled: boolean;
+  readonly digest: string;
+  readonly project: Project;
+  readonly features: Readonly<Record<string, readonly string[]>>;
+  readonly layout: Layout;
+  readonly broken: readonly Problem[];
+  readonly by_status: Readonly<Record<Status, number>>;
+  readonly claimable: number;
+  /** Up to which version of which runtime {@link SpecIndex.mirrored} is complete. */
+  readonly runtime_id: string;
+  readonly runtime_version: number;
+}
+
+export interface TaskChange {
+  readonly task: Task;
+  readonly hash: bigint;
+  readonly length: number;
+}
+
+export interface TaskFilter {
+  readonly label?: string;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+/** Raised when what the index holds changes shape: an older or newer file is thrown away and made again. */
+const FORMAT = 1;
+
+const SCHEMA = `
+create table header (one integer primary key check (one = 1), body text not null);
+create table task (
+  id text primary key,
+  created_at text not null,
+  status text not null,
+  priority integer not null,
+  unblocks integer not null,
+  claimable integer not null,
+  in_cycle integer not null,
+  labels text not null,
+  hash text not null,
+  length integer not null,
+  body text not null
+) without rowid;
+create index task_claimable on task (priority, unblocks desc, id) where claimable = 1;
+create index task_done on task (priority, unblocks desc, id) where status = 'done';
+create table dependency (task_id text not null, depends_on text not null, primary key (depends_on, task_id)) without rowid;
+create index dependency_task on dependency (task_id);
+create table mirror (task_id text not null, created_at text not null, body text not null, primary key (task_id, created_at)) without rowid;
+`;
+
+interface Row {
+  readonly body: string;
+  readonly unblocks: number;
+  readonly claimable: number;
+  readonly in_cycle: number;
+}
+
+const COLUMNS = "body, unblocks, claimable, in_cycle";
+
+/**
+ * The disposable cache of one parsed spec, in SQLite so that a call reads only what it needs. It also mirrors those outcomes of the
+ * runtime that the spec does not hold. Deleting its file loses nothing; without one it lives in memory.
+ */
+export class SpecIndex {
+  readonly #database: Database;
+  readonly #statements = new Map<string, Statement>();
+  #header: Header | undefined;
+
+  private constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** An index in memory, for one call. */
+  static memory(): SpecIndex {
+    const database = new Database(":memory:");
+    database.run(SCHEMA);
+    return new SpecIndex(database);
+  }
+
+  /**
+   * Opens the file; `undefined` when there is none (and `create` is false), or when it cannot be used: damaged, of another
+   * format and not writable, on read-only media. The caller then works in memory.
+   */
+  static open(path: string, create: boolean): SpecIndex | undefined {
+    let database: Database | undefined;
+    try {
+      database = new Database(path, { readwrite: true, create });
+      database.run("pragma busy_timeout = 2000");
+      prepareFile(database);
+      return new SpecIndex(database);
+    } catch {
+      // A cache that cannot be used is no cache; whatever is wrong with it, the spec itself is read.
+      database?.close();
+      return undefined;
+    }
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #prepare(sql: string): Statement {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  #all<R>(sql: string, ...values: SQLQueryBindings[]): R[] {
+    return this.#prepare(sql).all(...values) as R[];
+  }
+
+  #get<R>(sql: string, ...values: SQLQueryBindings[]): R | undefined {
+    return (this.#prepare(sql).get(...values) as R | null) ?? undefined;
+  }
+
+  #run(sql: string, ...values: SQLQueryBindings[]): void {
+    this.#prepare(sql).run(...values);
+  }
+
+  /** Reads of one decision see one state of the index, whoever refreshes it meanwhile. */
+  beginRead(): void {
+    if (this.#database.inTransaction) return;
+    this.#database.run("begin");
+    this.#header = undefined;
+  }
+
+  endRead(): void {
+    if (this.#database.inTransaction) this.#database.run("commit");
+  }
+
+  /** @returns `undefined` when nothing was indexed yet. */
+  header(): Header | undefined {
+    if (this.#header === undefined) {
+      const row = this.#get<{ body: string }>("select body from header");
+      this.#header = row === undefined ? undefined : (JSON.parse(row.body) as Header);
+    }
+    return this.#header;
+  }
+
+  #saveHeader(header: Header): void {
+    this.#run("insert into header (one, body) values (1, ?) on conflict (one) do update set body = excluded.body", JSON.stringify(header));
+    this.#header = header;
+  }
+
+  #write(body: () => void): void {
+    this.endRead();
+    this.#header = undefined;
+    this.#database.run("begin immediate");
+    try {
+      body();
+      this.#database.run("commit");
+    } catch (cause) {
+      if (this.#database.inTransaction) this.#database.run("rollback");
+      this.#header = undefined;
+      throw cause;
+    }
+  }
+
+  /** The parsed task of a block with this hash, if it was indexed before (`known` of readSpec). */
+  known(hash: bigint, id: string): Task | undefined {
+    const row = this.#get<{ body: string }>("select body from task where id = ? and hash = ?", id, hash.toString(36));
+    return row === undefined ? undefined : (JSON.parse(row.body) as Task);
+  }
+
+  /** Where a task's block is to be looked for. */
+  locate(id: string): { readonly hash: bigint; readonly length: number } | undefined {
+    const row = this.#get<{ hash: string; length: number }>("select hash, length from task where id = ?", id);
+    return row === undefined ? undefined : { hash: readHash(row.hash), length: row.length };
+  }
+
+  /** Takes in a whole spec that was read. Only tasks whose blocks changed are written. */
+  refresh(spec: Spec, seen: { readonly key: SpecKey; readonly settled: boolean; readonly digest: string }): void {
+    this.#write(() => {
+      const before = new Map(this.#all<{ id: string; hash: string }>("select id, hash from task").map((row) => [row.id, row.hash]));
+      const changed: TaskChange[] = [];
+      for (const block of spec.tasks) {
+        if (before.get(block.task.id) !== block.hash.toString(36)) changed.push(block);
+        before.delete(block.task.id);
+      }
+      const header: Header = {
+        ...seen,
+        project: spec.project,
+        features: spec.features,
+        layout: spec.layout,
+        broken: spec.broken,
+        by_status: noStatuses(),
+        claimable: 0,
+        runtime_id: this.header()?.runtime_id ?? "",
+        runtime_version: this.header()?.runtime_version ?? 0,
+      };
+      // An edit by hand may have made a mirrored outcome differ again that was settled: mirror from the start.
+      const resettled = changed.length + before.size > 0 ? { ...header, runtime_id: "", runtime_version: 0 } : header;
+      if (resettled !== header) this.#run("delete from mirror");
+      for (const id of before.keys()) this.#remove(id);
+      for (const change of changed) this.#put(change);
+      if (changed.length + before.size > 0) this.#recomputeGraph();
+      this.#saveHeader({ ...resettled, ...this.#countAll() });
+    });
+  }
+
+  /** Takes in what an edit of ours changed, under the spec lock, right after the save. */
+  change(changes: readonly TaskChange[], seen: { readonly key: SpecKey; readonly layout: Layout }, header: Partial<Pick<Header, "project" | "features">> = {}): void {
+    this.#write(() => {
+      const old = this.header();
+      if (old === undefined) return;
+      let graphChanged = changes.length > 200;
+      const touched = new Set<string>();
+      const before = new Map<string, IndexedTask | undefined>();
+      for (const change of changes) {
+        const { id } = change.task;
+        const was = this.task(id);
+        before.set(id, was);
+        graphChanged ||= this.#movesGraph(was, change.task);
+        this.#put(change, was);
+        if (was === undefined && !graphChanged) this.#countNewDependent(change.task);
+        touched.add(id);
+        for (const dependent of this.dependents(id)) touched.add(dependent);
+      }
+      if (graphChanged) {
+        this.#recomputeGraph();
+        this.#saveHeader({ ...old, ...seen, ...header, settled: true, digest: "", ...this.#countAll() });
+        return;
+      }
+      const delta = this.#recomputeClaimable(touched);
+      const by_status = { ...old.by_status };
+      for (const { task } of changes) {
+        const was = before.get(task.id);
+        if (was !== undefined) by_status[was.task.status] -= 1;
+        by_status[task.status] += 1;
+      }
+      this.#saveHeader({ ...old, ...seen, ...header, settled: true, digest: "", by_status, claimable: old.claimable + delta });
+    });
+  }
+
+  /** The key was taken within the clock's grain, and the bytes proved to be the same: from now on the key vouches for them. */
+  settle(key: SpecKey): void {
+    this.#write(() => {
+      const header = this.header();
+      if (header !== undefined) this.#saveHeader({ ...header, key, settled: true });
+    });
+  }
+
+  /** Mirrors outcomes of a runtime up to `version`: those that the spec does not hold are kept, others only pass. */
+  mirror(runtime_id: string, version: number, outcomes: readonly KnownOutcome[], holds: (outcome: KnownOutcome) => boolean): void {
+    this.#write(() => {
+      const header = this.header();
+      if (header === undefined) return;
+      const kept = header.runtime_id === runtime_id ? this.mirrored<KnownOutcome>() : [];
+      if (header.runtime_id !== runtime_id) this.#run("delete from mirror");
+      for (const outcome of [...kept, ...outcomes]) {
+        if (holds(outcome)) this.#run("delete from mirror where task_id = ? and created_at = ?", outcome.task_id, outcome.created_at);
+        else {
+          this.#run(
+            "insert into mirror (task_id, created_at, body) values (?, ?, ?) on conflict (task_id, created_at) do update set body = excluded.body",
+            outcome.task_id,
+            outcome.created_at,
+            JSON.stringify(outcome),
+          );
+        }
+      }
+      this.#saveHeader({ ...header, runtime_id, runtime_version: version });
+    });
+  }
+
+  /** The mirrored outcomes that the spec did not hold when they were mirrored. */
+  mirrored<O extends KnownOutcome>(): O[] {
+    return this.#all<{ body: string }>("select body from mirror").map((row) => JSON.parse(row.body) as O);
+  }
+
+  #put({ task, hash, length }: TaskChange, was: IndexedTask | undefined = this.task(task.id)): void {
+    this.#run(
+      `insert into task (id, created_at, status, priority, unblocks, claimable, in_cycle, labels, hash, length, body)
+       values (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)
+       on conflict (id) do update set created_at = excluded.created_at, status = excluded.status, priority = excluded.priority,
+         labels = excluded.labels, hash = excluded.hash, length = excluded.length, body = excluded.body`,
+      task.id,
+      createdKey(task.created_at),
+      task.status,
+      task.priority,
+      was?.unblocks ?? 0,
+      0,
+      JSON.stringify(task.labels),
+      hash.toString(36),
+      length,
+      JSON.stringify(task),
+    );
+    if (was !== undefined && sameList(was.task.depends_on, task.depends_on)) return;
+    if (was !== undefined) this.#run("delete from dependency where task_id = ?", task.id);
+    for (const need of task.depends_on) this.#run("insert or ignore into dependency (task_id, depends_on) values (?, ?)", task.id, need);
+  }
+
+  #remove(id: string): void {
+    this.#run("delete from task where id = ?", id);
+    this.#run("delete from dependency where task_id = ?", id);
+  }
+
+  /** True when `unblocks` or cycles may change beyond what can be counted on the way. */
+  #movesGraph(was: IndexedTask | undefined, task: Task): boolean {
+    if (was === undefined) return this.dependents(task.id).length > 0 || task.depends_on.includes(task.id);
+    if (!sameList(was.task.depends_on, task.depends_on)) return true;
+    return (was.task.status === "deleted") !== (task.status === "deleted");
+  }
+
+  /** A new task on which nothing depends adds one to everything it depends on. */
+  #countNewDependent(task: Task): void {
+    if (task.status === "deleted") return;
+    const seen = new Set<string>();
+    const queue = [...task.depends_on];
+    for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+      if (seen.has(id)) continue;
+      seen.add(id);
+      const found = this.task(id);
+      if (found === undefined) continue;
+      this.#run("update task set unblocks = unblocks + 1 where id = ?", id);
+      queue.push(...found.task.depends_on);
+    }
+  }
+
+  #recomputeGraph(): void {
+    const edges = this.edges();
+    const status = new Map(this.#all<{ id: string; status: Status }>("select id, status from task").map((row) => [row.id, row.status]));
+    const counts = descendantCounts(edges, (id) => status.get(id) !== "deleted");
+    const cyclic = nodesOnCycles(edges);
+    for (const row of this.#all<{ id: string; unblocks: number; in_cycle: number }>("select id, unblocks, in_cycle from task")) {
+      const unblocks = counts.get(row.id) ?? 0;
+      const in_cycle = cyclic.has(row.id) ? 1 : 0;
+      if (row.unblocks !== unblocks || row.in_cycle !== in_cycle) {
+        this.#run("update task set unblocks = ?, in_cycle = ? where id = ?", unblocks, in_cycle, row.id);
+      }
+    }
+    this.#recomputeClaimable(this.#all<{ id: string }>("select id from task where claimable = 1 or status = 'ready'").map((row) => row.id));
+  }
+
+  /** @returns by how much the number of claimable tasks grew. */
+  #recomputeClaimable(ids: Iterable<string>): number {
+    const satisfied = new Map<string, boolean>();
+    const isMet = (id: string): boolean => {
+      let met = satisfied.get(id);
+      if (met === undefined) {
+        met = isSatisfied(this.task(id)?.outcome ?? NO_OUTCOME);
+        satisfied.set(id, met);
+      }
+      return met;
+    };
+    let delta = 0;
+    for (const id of ids) {
+      const row = this.task(id);
+      if (row === undefined) continue;
+      const claimable = row.task.status === "ready" && !row.in_cycle && row.task.depends_on.every(isMet);
+      if (claimable === row.claimable) continue;
+      delta += claimable ? 1 : -1;
+      this.#run("update task set claimable = ? where id = ?", claimable ? 1 : 0, id);
+    }
+    return delta;
+  }
+
+  #countAll(): Pick<Header, "by_status" | "claimable"> {
+    const by_status = noStatuses();
+    for (const row of this.#all<{ status: Status; n: number }>("select status, count(*) as n from task group by status")) by_status[row.status] = row.n;
+    const claimable = this.#get<{ n: number }>("select count(*) as n from task where claimable = 1")?.n ?? 0;
+    return { by_status, claimable };
+  }
+
+  task(id: string): IndexedTask | undefined {
+    const row = this.#get<Row>(`select ${COLUMNS} from task where id = ?`, id);
+    return row === undefined ? undefined : readRow(row);
+  }
+
+  /** Ids of the tasks that depend on it directly. */
+  dependents(id: string): string[] {
+    return this.#all<{ task_id: string }>("select task_id from dependency where depends_on = ? order by task_id", id).map((row) => row.task_id);
+  }
+
+  /** Tasks that are claimable by the spec alone, in the order of T4 as far as the spec decides it. */
+  claimable(filter: TaskFilter): IndexedTask[] {
+    return this.#page("claimable = 1", filter);
+  }
+
+  /** Tasks that the spec records as done and not verified. */
+  done(filter: TaskFilter): IndexedTask[] {
+    return this.#page("status = 'done'", filter);
+  }
+
+  #page(where: string, { label, limit, offset }: TaskFilter): IndexedTask[] {
+    const labelled = label === undefined ? "" : " and exists (select 1 from json_each(labels) where value = ?3)";
+    const sql = `select ${COLUMNS} from task where ${where}${labelled} order by priority, unblocks desc, id limit ?1 offset ?2`;
+    const values: SQLQueryBindings[] = label === undefined ? [limit, offset] : [limit, offset, label];
+    return this.#all<Row>(sql, ...values).map(readRow);
+  }
+
+  /** Every task, by priority and id, a page at a time. */
+  *tasks(pageSize = 500): Generator<IndexedTask> {
+    for (let offset = 0; ; offset += pageSize) {
+      const rows = this.#all<Row>(`select ${COLUMNS} from task order by priority, id limit ? offset ?`, pageSize, offset);
+      for (const row of rows) yield readRow(row);
+      if (rows.length < pageSize) return;
+    }
+  }
+
+  count(): number {
+    return this.#get<{ n: number }>("select count(*) as n from task")?.n ?? 0;
+  }
+
+  /** The id after which a new one is written: the greatest that is smaller, in the order of its UTF-8 bytes. */
+  predecessor(id: string): string | undefined {
+    return this.#get<{ id: string }>("select id from task where id < ? order by id desc limit 1", id)?.id;
+  }
+
+  /** task → what it depends on, for the whole graph. */
+  edges(): Map<string, string[]> {
+    const edges = new Map<string, string[]>();
+    for (const { id } of this.#all<{ id: string }>("select id from task order by id")) edges.set(id, []);
+    for (const row of this.#all<{ task_id: string; depends_on: string }>("select task_id, depends_on from dependency")) edges.get(row.task_id)?.push(row.depends_on);
+    return edges;
+  }
+
+  /** The cycle that giving `id` these dependencies would close, if any. */
+  cycleThrough(id: string, depends_on: readonly string[]): string[] | undefined {
+    const edges = new Map<string, readonly string[]>();
+    const queue = [...depends_on];
+    edges.set(id, depends_on);
+    for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+      if (edges.has(next)) continue;
+      const needs = this.task(next)?.task.depends_on ?? [];
+      edges.set(next, needs);
+      queue.push(...needs);
+    }
+    return findCycle(edges, [id]);
+  }
+}
+
+function prepareFile(database: Database): void {
+  const { journal_mode } = database.query("pragma journal_mode").get() as { journal_mode: string };
+  if (journal_mode !== "wal") database.run("pragma journal_mode = wal");
+  // Without power-loss durability (it is a cache), but never torn: WAL with NORMAL keeps its order.
+  database.run("pragma synchronous = normal");
+  if (formatOf(database) === FORMAT) return;
+  database.run("begin immediate");
+  if (formatOf(database) !== FORMAT) {
+    for (const { name } of database.query("select name from sqlite_master where type = 'table'").all() as { name: string }[]) database.run(`drop table "${name}"`);
+    database.run(SCHEMA);
+    database.run(`pragma user_version = ${FORMAT}`);
+  }
+  database.run("commit");
+}
+
+const formatOf = (database: Database): number => (database.query("pragma user_version").get() as { user_version: number }).user_version;
+
+function readRow(row: Row): IndexedTask {
+  const task = JSON.parse(row.body) as Task;
+  return { task, outcome: specOutcome(task), unblocks: row.unblocks, claimable: row.claimable === 1, in_cycle: row.in_cycle === 1 };
+}
+
+function readHash(text: string): bigint {
+  let hash = 0n;
+  for (const digit of text) hash = hash * 36n + BigInt(Number.parseInt(digit, 36));
+  return hash;
+}
+
+function noStatuses(): Record<Status, number> {
+  return Object.fromEntries(STATUSES.map((status) => [status, 0])) as Record<Status, number>;
+}
+
+const sameList = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((item, i) => item === b[i]);

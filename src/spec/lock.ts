@@ -1,0 +1,84 @@
+import { Database } from "bun:sqlite";
+import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { LodestarError } from "../core/errors.ts";
+import type { Millis } from "../core/time.ts";
+
+/** How long a command waits for another's read-modify-write (S3). */
+export const LOCK_PATIENCE: Millis = 30_000;
+
+/** Callers within this process queue here, one chain a lock: SQLite's locks do not tell two handles of one process apart. */
+const chains = new Map<string, Promise<void>>();
+
+/**
+ * Runs `body` while holding the cross-process lock of a spec (S3). The lock is a SQLite reservation on an empty file that the
+ * kernel drops when the process dies. The file lies in the Git directory, where nobody has a reason to delete it
+ * (counterexample 1), and its inode is compared after the lock is taken.
+ *
+ * @throws LodestarError `BUSY` after `patience`; `READ_ONLY` when the lock file cannot be made.
+ */
+export async function withSpecLock<T>(path: string, patience: Millis, body: () => Promise<T>): Promise<T> {
+  const before = chains.get(path) ?? Promise.resolve();
+  let leave = (): void => {};
+  const mine = new Promise<void>((resolve) => {
+    leave = resolve;
+  });
+  const queued = before.then(() => mine);
+  chains.set(path, queued);
+  await before;
+  try {
+    const held = await take(path, patience);
+    try {
+      return await body();
+    } finally {
+      held.close();
+    }
+  } finally {
+    leave();
+    if (chains.get(path) === queued) chains.delete(path);
+  }
+}
+
+async function take(path: string, patience: Millis): Promise<Database> {
+  let waited = 0;
+  for (let pause = 1; ; pause = Math.min(pause * 2, 20)) {
+    const held = tryTake(path);
+    if (held !== undefined) return held;
+    if (waited >= patience) {
+      throw new LodestarError("BUSY", `Another process has been saving the spec for ${Math.round(patience / 1000)} s.`, { details: { lock: path } });
+    }
+    // Between half and the whole pause, so that waiters do not march in step.
+    const rest = pause * (0.5 + Math.random() / 2);
+    await Bun.sleep(rest);
+    waited += rest;
+  }
+}
+
+function tryTake(path: string): Database | undefined {
+  const inode = ensureFile(path);
+  const database = new Database(path, { readwrite: true, create: false });
+  try {
+    database.run("pragma busy_timeout = 0");
+    database.run("begin immediate");
+  } catch (cause) {
+    database.close();
+    if ((cause as { code?: string }).code?.startsWith("SQLITE_BUSY")) return undefined;
+    throw cause;
+  }
+  if (statSync(path, { throwIfNoEntry: false })?.ino === inode) return database;
+  database.close();
+  return undefined;
+}
+
+function ensureFile(path: string): number {
+  const known = statSync(path, { throwIfNoEntry: false });
+  if (known !== undefined) return known.ino;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    // Made by hand and only while no lock of this process can be on it: closing a second handle would drop that.
+    closeSync(openSync(path, "a", 0o666));
+    return statSync(path).ino;
+  } catch (cause) {
+    throw new LodestarError("READ_ONLY", `Cannot make the lock ${path}: ${(cause as Error).message}`, { cause, details: { path } });
+  }
+}

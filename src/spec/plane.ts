@@ -1,0 +1,199 @@
+import { lstatSync, realpathSync } from "node:fs";
+import { LodestarError } from "../core/errors.ts";
+import { newReopenId, type Random } from "../core/ids.ts";
+import type { Clock } from "../core/time.ts";
+import { applyEdits, readSpec, type SpecEdit, StaleBlock } from "./document.ts";
+import { readSpecBytes, type SpecBytes, type SpecKey, saveSpec, specKey } from "./file.ts";
+import { SpecIndex } from "./index.ts";
+import { LOCK_PATIENCE, withSpecLock } from "./lock.ts";
+import type { Problem, Spec } from "./model.ts";
+
+/** Where one spec and what belongs to it lie. */
+export interface SpecPaths {
+  /** `.lodestar/spec.yaml`, possibly a symlink. */
+  readonly spec: string;
+  readonly index: string;
+  readonly lock: string;
+  /** Git's `index.lock` of the worktree. */
+  readonly git_index_lock?: string;
+}
+
+export interface SpecServices {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Called before the first file of ours is made: ignore rules first (counterexample 22). */
+  readonly beforeCreate: () => void;
+  readonly warn: (message: string) => void;
+}
+
+/** A read-modify-write in progress; the spec lock is held. */
+export interface SpecSession {
+  /** The spec as it is now. */
+  index(): Promise<SpecIndex>;
+  /**
+   * Edits and saves. `edits` is asked again with the new state whenever somebody replaced the file meanwhile (S3).
+   * @returns false when there was nothing to change.
+   */
+  save(edits: (index: SpecIndex) => readonly SpecEdit[]): Promise<boolean>;
+}
+
+/** How often a save starts over because the file changed under it, before it gives up. */
+const ATTEMPTS = 50;
+
+/** The spec plane of one worktree: a fresh index to read, and sessions to edit. */
+export class SpecPlane {
+  readonly paths: SpecPaths;
+  readonly #services: SpecServices;
+  #index: SpecIndex | undefined;
+  #onDisk = false;
+
+  constructor(paths: SpecPaths, services: SpecServices) {
+    this.paths = paths;
+    this.#services = services;
+  }
+
+  /** The key of the file as it is now. */
+  key(): SpecKey | undefined {
+    return specKey(this.paths.spec);
+  }
+
+  /** Forgets what was opened; the next use opens again. */
+  close(): void {
+    this.#index?.close();
+    this.#index = undefined;
+  }
+
+  /**
+   * The index of the spec as it is now.
+   *
+   * @param mode `read` makes no file: without an index on disk it works in memory. `write` makes one.
+   * @throws LodestarError `NOT_INITIALIZED`, `SPEC_INVALID`, `SPEC_CONFLICT_MARKERS`.
+   */
+  async index(mode: "read" | "write"): Promise<SpecIndex> {
+    const key = this.key();
+    if (key === undefined) throw new LodestarError("NOT_INITIALIZED", `There is no ${this.paths.spec}`, { details: { path: this.paths.spec } });
+    const index = this.#open(mode);
+    index.beginRead();
+    const header = index.header();
+    if (header !== undefined && header.key === key && header.settled) return index;
+    index.endRead();
+    return this.#refresh(index);
+  }
+
+  #open(mode: "read" | "write"): SpecIndex {
+    if (this.#index !== undefined && (this.#onDisk || mode === "read")) return this.#index;
+    let index = SpecIndex.open(this.paths.index, false);
+    if (index === undefined && mode === "write") {
+      this.#services.beforeCreate();
+      index = SpecIndex.open(this.paths.index, true);
+    }
+    this.#onDisk = index !== undefined;
+    this.#index?.close();
+    this.#index = index ?? SpecIndex.memory();
+    return this.#index;
+  }
+
+  /** Reads the file and brings the index up to date; falls back to memory when the index cannot be written. */
+  async #refresh(index: SpecIndex): Promise<SpecIndex> {
+    const read = this.#read();
+    const digest = Bun.hash(read.bytes).toString(36);
+    const header = index.header();
+    if (header !== undefined && header.key === read.key && header.digest === digest) {
+      if (read.settled) tryQuietly(() => index.settle(read.key));
+      index.beginRead();
+      return index;
+    }
+    const spec = await parse(this.paths.spec, read.bytes, index);
+    const seen = { key: read.key, settled: read.settled, digest };
+    if (!tryQuietly(() => index.refresh(spec, seen))) {
+      this.#index?.close();
+      this.#index = SpecIndex.memory();
+      this.#onDisk = false;
+      this.#index.refresh(spec, seen);
+    }
+    const current = this.#index ?? index;
+    current.beginRead();
+    return current;
+  }
+
+  #read(): SpecBytes {
+    const read = readSpecBytes(this.paths.spec, this.#services.clock.now());
+    if (read === undefined) throw new LodestarError("NOT_INITIALIZED", `There is no ${this.paths.spec}`, { details: { path: this.paths.spec } });
+    return read;
+  }
+
+  /** Runs `body` under the cross-process spec lock (S3). */
+  locked<T>(body: (session: SpecSession) => Promise<T>): Promise<T> {
+    return withSpecLock(this.paths.lock, LOCK_PATIENCE, () =>
+      body({
+        index: () => this.index("write"),
+        save: (edits) => this.#save(edits),
+      }),
+    );
+  }
+
+  async #save(makeEdits: (index: SpecIndex) => readonly SpecEdit[]): Promise<boolean> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      const index = await this.index("write");
+      const header = index.header();
+      const edits = makeEdits(index);
+      if (edits.length === 0) return false;
+      const read = this.#read();
+      if (header === undefined || read.key !== header.key) continue;
+      try {
+        const applied = await applyEdits(read.bytes, header.layout, edits, (id) => index.locate(id));
+        const saved = await saveSpec({
+          path: this.#realPath(),
+          pieces: applied.pieces,
+          expected: read.key,
+          git_index_lock: this.paths.git_index_lock,
+          now: this.#services.clock.now(),
+          unique: newReopenId(this.#services.random) + newReopenId(this.#services.random),
+        });
+        if (saved.kind === "changed") continue;
+        for (const warning of saved.warnings) this.#services.warn(warning);
+        index.endRead();
+        // A cache that cannot be written is made again by whoever reads next; the save itself stands.
+        const simple = edits.every((edit) => edit.kind === "set" || edit.kind === "add");
+        if (simple) tryQuietly(() => index.change(applied.changed, { key: saved.key, layout: applied.layout }));
+        return true;
+      } catch (cause) {
+        if (!(cause instanceof StaleBlock)) throw cause;
+        // The index names bytes that are not there, although the key matched: read everything again.
+        index.endRead();
+        const spec = await parse(this.paths.spec, read.bytes, undefined);
+        index.refresh(spec, { key: read.key, settled: false, digest: "" });
+      }
+    }
+    throw new LodestarError("BUSY", `${this.paths.spec} keeps changing while it is saved.`, { details: { path: this.paths.spec } });
+  }
+
+  /** A symlinked spec is followed, not replaced (S2). */
+  #realPath(): string {
+    return lstatSync(this.paths.spec).isSymbolicLink() ? realpathSync(this.paths.spec) : this.paths.spec;
+  }
+}
+
+async function parse(path: string, bytes: Uint8Array, index: SpecIndex | undefined): Promise<Spec> {
+  const read = await readSpec(bytes, index === undefined ? { path } : { path, known: (hash, id) => index.known(hash, id) });
+  if (read.ok) return read.spec;
+  throw specError(path, read.code, read.problems);
+}
+
+/** The error for a spec that cannot be used; names every place. */
+export function specError(path: string, code: "SPEC_INVALID" | "SPEC_CONFLICT_MARKERS", problems: readonly Problem[]): LodestarError {
+  const [first] = problems;
+  const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : "";
+  const where = first === undefined ? path : `${path}:${first.line}:${first.column}: ${first.message}`;
+  return new LodestarError(code, `${where}${more}`, { details: { path, problems } });
+}
+
+/** @returns false when it failed: for the cache, whose loss costs time only. */
+function tryQuietly(action: () => void): boolean {
+  try {
+    action();
+    return true;
+  } catch {
+    return false;
+  }
+}

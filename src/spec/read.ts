@@ -1,0 +1,204 @@
+/** Reading a spec. Bytes in, tasks or every problem out; nothing is touched. */
+import type { Task } from "../core/task.ts";
+import { asBuffer, type Block, type Division, divide } from "./division.ts";
+import { fieldFinding, type Piece, repeatedKey, repeatedTask, syntaxError } from "./findings.ts";
+import type { Spec, TaskBlock } from "./model.ts";
+import { type Outline, outline } from "./outline.ts";
+import { tryParse } from "./parse.ts";
+import { badBytes, conflictMarkers, type Finding, invalid, MAX_TASKS, placed, type SpecFailure } from "./problems.ts";
+import { isMapping, readFeatures, readProject, readTask } from "./schema.ts";
+
+export interface ReadOptions {
+  /** For the caller's messages only. */
+  readonly path?: string;
+  /** The task of a block with this hash, if it was read before: such blocks are not parsed again. */
+  readonly known?: (hash: bigint, task_id: string) => Task | undefined;
+}
+
+export type SpecReading = { readonly ok: true; readonly spec: Spec } | SpecFailure;
+
+/**
+ * Reads a spec of at most 100 MB and 100 000 tasks.
+ *
+ * Never throws for what the bytes hold: every problem is listed with line and column. A task id that stands twice does not
+ * make the spec unreadable; it is in `spec.broken`. Blocks that `known` knows cost a hash, others about 20 µs.
+ * The package `yaml` is loaded only for files that do not divide into blocks and for places of errors.
+ */
+export async function readSpec(bytes: Uint8Array, options: ReadOptions = {}): Promise<SpecReading> {
+  const buffer = asBuffer(bytes);
+  const bad = badBytes(buffer);
+  if (bad !== undefined) return invalid(buffer, [bad]);
+  const markers = conflictMarkers(buffer);
+  if (markers.length > 0) return { ok: false, code: "SPEC_CONFLICT_MARKERS", problems: placed(buffer, markers) };
+  const division = divide(buffer);
+  const reading = division === undefined ? undefined : await readBlocks(buffer, division, options.known);
+  if (reading !== undefined) return reading;
+  const { readTree } = await import("./tree.ts");
+  const tree = await readTree(buffer);
+  return tree.ok ? { ok: true, spec: tree.tree.spec } : tree;
+}
+
+/** @returns `undefined` when parts of the file may depend on each other, so that only the whole can be read. */
+async function readBlocks(
+  buffer: Buffer,
+  { blocks, layout, header, footer }: Division,
+  known: ReadOptions["known"],
+): Promise<SpecReading | undefined> {
+  const findings: Finding[] = [];
+  const broken: Finding[] = [];
+  const tasks: TaskBlock[] = [];
+  const unreadable: Block[] = [];
+  const seen = new Set<string>();
+  if (blocks.length > MAX_TASKS) {
+    const { tooManyTasks } = await import("./tree.ts");
+    findings.push(tooManyTasks(blocks.length, layout.tasks_start));
+  }
+
+  for (const block of findings.length > 0 ? [] : blocks) {
+    const { id, start, end } = block;
+    if (seen.has(id)) {
+      broken.push(repeatedTask(start + layout.task_indent, id));
+      continue;
+    }
+    seen.add(id);
+    const hash = Bun.hash(buffer.subarray(start, end)) as bigint;
+    const before = known?.(hash, id);
+    if (before !== undefined) {
+      tasks.push({ task: before, hash, start, length: end - start });
+      continue;
+    }
+    const text = buffer.toString("utf8", start, end);
+    const value = tryParse(text)?.value;
+    if (value === undefined) {
+      unreadable.push(block);
+      continue;
+    }
+    const fields = isMapping(value) ? Object.values(value) : [];
+    if (fields.length !== 1) return undefined;
+    if (mayRepeatKeys(text, fields[0])) findings.push(...(await repeatedKeys(text, start)));
+    const reading = readTask(id, fields[0]);
+    if (reading.ok) tasks.push({ task: reading.value, hash, start, length: end - start });
+    else {
+      const piece: Piece = { text, start, root: (await outlined(text)).root };
+      const key = piece.root?.kind === "mapping" ? (piece.root.entries[0]?.key ?? id) : id;
+      for (const issue of reading.issues) findings.push(fieldFinding(piece, `Task ${id}`, [key], issue));
+    }
+  }
+
+  if (unreadable.length > 0) {
+    if (tryParse(buffer.toString("utf8")) !== undefined) return undefined;
+    for (const { start, end } of unreadable) {
+      const errors = await syntaxErrors(buffer.toString("utf8", start, end), start);
+      if (errors.length === 0) return undefined;
+      findings.push(...errors);
+      if (findings.length > 1000) break;
+    }
+  }
+  const around = await readAround(buffer, [header, footer], findings);
+  if (around === undefined) return undefined;
+  const project = readProject(around.value.project);
+  const features = readFeatures(around.value.features);
+  for (const piece of around.pieces) {
+    const keys = piece.root?.kind === "mapping" ? piece.root.entries.map(({ key }) => key) : [];
+    const issuesOf = (key: string, reading: { ok: boolean; issues?: readonly { path: readonly (string | number)[]; message: string }[] }) => {
+      if (keys.includes(key)) for (const issue of reading.issues ?? []) findings.push(fieldFinding(piece, `The ${key}`, [key], issue));
+    };
+    issuesOf("project", project);
+    issuesOf("features", features);
+  }
+  if (findings.length > 0 || !project.ok || !features.ok) return invalid(buffer, findings);
+  const spec: Spec = { project: project.value, features: features.value, tasks, broken: placed(buffer, broken), layout };
+  return { ok: true, spec };
+}
+
+interface Around {
+  readonly value: Record<string, unknown>;
+  readonly pieces: readonly Piece[];
+}
+
+/** Reads the header and the footer, which are mappings of their own. */
+async function readAround(
+  buffer: Buffer,
+  spans: readonly { readonly start: number; readonly end: number }[],
+  findings: Finding[],
+): Promise<Around | undefined> {
+  const value: Record<string, unknown> = Object.create(null);
+  const pieces: Piece[] = [];
+  for (const { start, end } of spans) {
+    const text = buffer.toString("utf8", start, end);
+    const part = tryParse(text);
+    if (part === undefined) {
+      const errors = await syntaxErrors(text, start);
+      if (errors.length === 0) return undefined;
+      findings.push(...errors);
+      continue;
+    }
+    if (part.value === null || part.value === undefined) continue;
+    if (!isMapping(part.value) || Object.hasOwn(part.value, "tasks")) return undefined;
+    const { root, duplicates } = await outlined(text);
+    const piece: Piece = { text, start, root };
+    pieces.push(piece);
+    for (const { key, at } of duplicates) findings.push(repeatedKey(piece, key, at));
+    for (const entry of root?.kind === "mapping" ? root.entries : []) {
+      if (Object.hasOwn(value, entry.key)) findings.push(repeatedKey(piece, entry.key, entry.start));
+    }
+    Object.assign(value, part.value);
+  }
+  return { value, pieces };
+}
+
+async function syntaxErrors(text: string, start: number): Promise<Finding[]> {
+  const { parseYaml } = await import("./yaml.ts");
+  try {
+    const { errors, outline } = await parseYaml(text);
+    return errors.map(({ at, message }) => syntaxError({ text, start, root: outline.root }, at, message));
+  } catch {
+    // Too deep for the stack, or such: the reading of the whole file says it.
+    return [];
+  }
+}
+
+async function outlined(text: string): Promise<Outline> {
+  const found = outline(text);
+  if (found !== undefined) return found;
+  const { parseYaml } = await import("./yaml.ts");
+  return (await parseYaml(text)).outline;
+}
+
+async function repeatedKeys(text: string, start: number): Promise<Finding[]> {
+  const { duplicates, root } = await outlined(text);
+  return duplicates.map(({ key, at }) => repeatedKey({ text, start, root }, key, at));
+}
+
+const FIELD_INDENT = /\n( +)[^ \t\r\n#]/;
+/** Lines that begin a field, by indentation: a dash or comment begins none. */
+const fieldLines = new Map<number, RegExp>();
+/** Lines that may hold a key in block style; no line holds two. */
+const KEY_LINES = /^ *(?:- +)*[^\s#][^\n]*?:(?=[ \t\r\n]|$)/gm;
+const OTHER_KEYS = /<<|\{|(?:^|[ \t-])\?[ \t\r\n]/m;
+
+/**
+ * False when no key can stand twice in the block: it has no more lines that may hold a key than the parsed task has keys.
+ * Saves outlining most blocks.
+ */
+function mayRepeatKeys(text: string, fields: unknown): boolean {
+  if (!isMapping(fields) || OTHER_KEYS.test(text)) return true;
+  const keys = Object.keys(fields);
+  if (keys.every((key) => isFlat(fields[key]))) {
+    const indent = FIELD_INDENT.exec(text)?.[1]?.length ?? 0;
+    let lines = fieldLines.get(indent);
+    if (lines === undefined) fieldLines.set(indent, (lines = new RegExp(`\\n {${indent}}[^ \\t\\r\\n#-]`, "g")));
+    return text.match(lines)?.length !== keys.length;
+  }
+  return text.match(KEY_LINES)?.length !== countKeys(fields) + 1;
+}
+
+function isFlat(value: unknown): boolean {
+  return typeof value !== "object" || value === null || (Array.isArray(value) && value.every((item) => typeof item !== "object"));
+}
+
+function countKeys(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 0;
+  const items: unknown[] = Object.values(value);
+  return items.reduce((count: number, item) => count + countKeys(item), Array.isArray(value) ? 0 : items.length);
+}

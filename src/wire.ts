@@ -1,0 +1,339 @@
+import { existsSync, lstatSync, mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
+import { dirname, isAbsolute, join, relative, resolve } from "node:path";
+import type { AnyCommand } from "./commands/command.ts";
+import type { Context } from "./commands/context.ts";
+import { LodestarError } from "./core/errors.ts";
+import type { Random } from "./core/ids.ts";
+import { type Clock, DEFAULT_TTL, parseTtl } from "./core/time.ts";
+import { ensureIgnored } from "./git/ignore.ts";
+import { remoteMount } from "./git/mount.ts";
+import { isTracked } from "./git/tracked.ts";
+import { findPlace, mainPlace, type Place, readHead, sharedFolder } from "./git/worktree.ts";
+import { ForeignRuntime, moveAsideForeign, openRuntime } from "./runtime/sqlite/open.ts";
+import type { Idempotency, RuntimeStore } from "./runtime/store.ts";
+import { LOCK_PATIENCE, withSpecLock } from "./spec/lock.ts";
+import { SpecPlane, type SpecPaths } from "./spec/plane.ts";
+
+/** What a face knows of the world around a call. */
+export interface World {
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** `--repo`: as if started there. */
+  readonly repo?: string;
+  /** `--agent` */
+  readonly agent?: string;
+  /** `--idempotency-key` */
+  readonly idempotency_key?: string;
+  /** True when a person can be asked. */
+  readonly interactive: boolean;
+  readonly confirm?: (question: string) => boolean;
+  readonly stdin?: () => string;
+  /** Tests give their own. */
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+const systemClock: Clock = { now: () => Date.now() };
+const systemRandom: Random = { bytes: (count) => crypto.getRandomValues(new Uint8Array(count)) };
+
+/** Builds what a command works with. Opens nothing but what tells where the planes are; stores are opened when asked for. */
+export async function openContext(world: World): Promise<Context> {
+  const cwd = world.repo === undefined ? world.cwd : resolve(world.cwd, world.repo);
+  const services = { clock: world.clock ?? systemClock, random: world.random ?? systemRandom };
+  const found = locate(cwd);
+  const wiring = new Wiring(world, cwd, services, found);
+  await wiring.chooseSpec();
+  return wiring;
+}
+
+interface Found {
+  readonly place: Place | undefined;
+  readonly problem: LodestarError | undefined;
+}
+
+function locate(cwd: string): Found {
+  try {
+    const place = findPlace(cwd);
+    if (place !== undefined) return { place, problem: undefined };
+    const problem = new LodestarError("NOT_INITIALIZED", `${cwd} is inside a bare repository, where no spec is checked out`, {
+      hint: "Run Lodestar in one of its worktrees (`git worktree add`).",
+    });
+    return { place: undefined, problem };
+  } catch (cause) {
+    if (cause instanceof LodestarError) return { place: undefined, problem: cause };
+    throw cause;
+  }
+}
+
+class Wiring implements Context {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly interactive: boolean;
+  readonly problem: LodestarError | undefined;
+  readonly #world: World;
+  readonly #place: Place | undefined;
+  #specPlace: Place | undefined;
+  #spec: SpecPlane | undefined;
+  #store: RuntimeStore | undefined;
+  #storeWritable = false;
+  readonly #warnings: string[] = [];
+  #call: { readonly command: AnyCommand; readonly input: Readonly<Record<string, unknown>> } | undefined;
+
+  constructor(world: World, cwd: string, services: { readonly clock: Clock; readonly random: Random }, found: Found) {
+    this.#world = world;
+    this.cwd = cwd;
+    this.env = world.env;
+    this.interactive = world.interactive;
+    this.clock = services.clock;
+    this.random = services.random;
+    this.#place = found.place;
+    this.problem = found.problem;
+    this.#specPlace = found.place;
+  }
+
+  /** `conventions.spec: main` in the main worktree's spec makes every linked worktree use that one. */
+  async chooseSpec(): Promise<void> {
+    const main = this.#place === undefined ? undefined : mainPlace(this.#place);
+    if (main === undefined || !existsSync(specPath(main))) return;
+    const plane = this.#planeAt(main);
+    try {
+      const conventions = (await plane.index("read")).header()?.project.conventions;
+      if (conventions?.spec !== "main") return plane.close();
+      this.#specPlace = main;
+      this.#spec = plane;
+    } catch (cause) {
+      // The main worktree's spec is unreadable: this worktree's own still counts. What is wrong there is told there.
+      if (!(cause instanceof LodestarError)) throw cause;
+      plane.close();
+    }
+  }
+
+  confirm(question: string): boolean {
+    return this.#world.confirm?.(question) ?? false;
+  }
+
+  stdin(): string {
+    return this.#world.stdin?.() ?? "";
+  }
+
+  get place(): Place {
+    if (this.#place === undefined) throw this.problem ?? new LodestarError("NOT_INITIALIZED", `${this.cwd} is no place for a spec`);
+    return this.#place;
+  }
+
+  get initialized(): boolean {
+    return this.#specPlace !== undefined && existsSync(specPath(this.#specPlace));
+  }
+
+  get spec(): SpecPlane {
+    const place = this.#specPlace ?? this.place;
+    this.#spec ??= this.#planeAt(place);
+    return this.#spec;
+  }
+
+  #planeAt(place: Place): SpecPlane {
+    return new SpecPlane(specPaths(place), {
+      clock: this.clock,
+      random: this.random,
+      beforeCreate: () => ensureIgnored(place),
+      warn: (message) => this.warn(message),
+    });
+  }
+
+  get worktree(): string {
+    return (this.#specPlace ?? this.place).root;
+  }
+
+  head(): { readonly branch: string; readonly commit?: string } {
+    return readHead(this.#specPlace ?? this.place);
+  }
+
+  get runtime_path(): string {
+    const named = this.env.LODESTAR_RUNTIME;
+    if (named === undefined || named === "") return join(sharedFolder(this.place), "runtime.sqlite");
+    if (/^[a-z]+:\/\//i.test(named)) {
+      throw new LodestarError("USAGE", `LODESTAR_RUNTIME names ${named.replace(/:.*/, "://…")}, which this version cannot use: it knows local SQLite files.`, {
+        hint: "Give a path, or unset LODESTAR_RUNTIME.",
+      });
+    }
+    return isAbsolute(named) ? named : resolve(this.cwd, named);
+  }
+
+  async runtime(): Promise<RuntimeStore> {
+    if (this.#store !== undefined && this.#storeWritable) return this.#store;
+    if (!this.initialized) throw notInitialized(this.cwd, this.problem);
+    this.#store?.close();
+    const path = this.runtime_path;
+    this.#beforeWriting(path);
+    this.#store = await this.#openOrMoveAside(path);
+    this.#storeWritable = true;
+    this.#rememberHome(path);
+    return this.#store;
+  }
+
+  async runtimeIfAny(): Promise<RuntimeStore | undefined> {
+    if (this.#store !== undefined) return this.#store;
+    const path = this.runtime_path;
+    if (!existsSync(path)) return undefined;
+    try {
+      this.#store = openRuntime({ path, clock: this.clock, random: this.random, create: false, readonly: true });
+    } catch (cause) {
+      if (!(cause instanceof ForeignRuntime)) throw cause;
+      this.warn(`${path} was written by another program; the next command that writes moves it aside.`);
+    }
+    return this.#store;
+  }
+
+  async #openOrMoveAside(path: string): Promise<RuntimeStore> {
+    const options = { path, clock: this.clock, random: this.random, create: true };
+    const open = (): RuntimeStore => {
+      const store = openRuntime(options);
+      if (store === undefined) throw new LodestarError("INTERNAL", `The runtime ${path} was not made.`);
+      return store;
+    };
+    try {
+      return open();
+    } catch (cause) {
+      if (!(cause instanceof ForeignRuntime)) throw cause;
+      // Under the lock and looked at again there: two processes that both saw it must not move the second's new one (counterexample 21).
+      await withSpecLock(this.spec.paths.lock, LOCK_PATIENCE, async () => {
+        const moved = moveAsideForeign(path);
+        if (moved !== undefined) this.warn(`${path} was written by another program and is now ${moved}`);
+      });
+      return open();
+    }
+  }
+
+  /** What must hold before a runtime is written to; remembered by inode, so that a usual call pays one small read. */
+  #beforeWriting(path: string): void {
+    const known = statSync(path, { throwIfNoEntry: false });
+    if (known !== undefined && this.#home() === homeOf(path, known.ino)) return;
+    const { place } = this;
+    const folder = dirname(path);
+    const own = this.env.LODESTAR_RUNTIME === undefined || this.env.LODESTAR_RUNTIME === "";
+    try {
+      if (own) {
+        ensureIgnored(place, folder.endsWith(".lodestar") ? folder : join(place.root, ".lodestar"));
+      }
+      mkdirSync(folder, { recursive: true });
+    } catch (cause) {
+      throw new LodestarError("READ_ONLY", `${folder} cannot be written: ${(cause as Error).message}`, { cause, details: { path } });
+    }
+    if (!own) return;
+    const remote = remoteMount(folder);
+    if (remote !== undefined) {
+      throw new LodestarError("RUNTIME_UNSUPPORTED_FILESYSTEM", `${folder} is on a ${remote} mount, where SQLite's locks do not hold between machines.`, {
+        details: { path, mount: remote },
+      });
+    }
+    if (known !== undefined && isTracked(place, path)) {
+      throw new LodestarError("RUNTIME_TRACKED", `${path} is tracked by Git; a runtime is never committed.`, {
+        details: { path },
+        hint: `Run \`git rm --cached ${relative(place.git?.main ?? place.root, path)}\` and commit.`,
+      });
+    }
+  }
+
+  #homePath(): string | undefined {
+    const git = this.place.git;
+    return git === undefined ? undefined : join(git.common_dir, "lodestar", "runtime-home");
+  }
+
+  #home(): string | undefined {
+    const path = this.#homePath();
+    try {
+      return path === undefined ? undefined : readFileSync(path, "utf8");
+    } catch {
+      return undefined;
+    }
+  }
+
+  #rememberHome(path: string): void {
+    const home = this.#homePath();
+    const known = statSync(path, { throwIfNoEntry: false });
+    if (home === undefined || known === undefined || this.#home() === homeOf(path, known.ino)) return;
+    try {
+      mkdirSync(dirname(home), { recursive: true });
+      writeFileSync(home, homeOf(path, known.ino));
+    } catch {
+      // Only saves looking again: a Git directory that cannot be written costs each call the full look.
+    }
+  }
+
+  actor(given?: string): string | undefined {
+    const named = given ?? this.#world.agent ?? this.env.LODESTAR_AGENT;
+    return named === undefined || named === "" ? undefined : named;
+  }
+
+  requireActor(given?: string): string {
+    const agent_id = this.actor(given);
+    if (agent_id === undefined) throw new LodestarError("AGENT_REQUIRED", "This needs to know which agent you are.");
+    return agent_id;
+  }
+
+  get session(): string {
+    const named = this.env.LODESTAR_SESSION;
+    return named === undefined || named === "" ? this.place.worktree : named;
+  }
+
+  ttl(given: string | undefined, project: string | undefined): number {
+    const text = given ?? this.env.LODESTAR_LEASE_TTL ?? project;
+    return text === undefined || text === "" ? DEFAULT_TTL : parseTtl(text);
+  }
+
+  begin(command: AnyCommand, input: Readonly<Record<string, unknown>>): void {
+    this.#call = { command, input };
+  }
+
+  idempotency(part: string): Idempotency | undefined {
+    const key = this.#world.idempotency_key;
+    if (key === undefined || this.#call === undefined) return undefined;
+    const { command, input } = this.#call;
+    const meant = JSON.stringify([command.name, this.actor() ?? "", sorted(input)]);
+    return { key: part === "" ? key : `${key}#${part}`, input_hash: Bun.hash(meant).toString(36) };
+  }
+
+  get warnings(): readonly string[] {
+    return this.#warnings;
+  }
+
+  warn(message: string): void {
+    if (!this.#warnings.includes(message)) this.#warnings.push(message);
+  }
+}
+
+const homeOf = (path: string, inode: number): string => `${inode} ${path}\n`;
+
+/** Field order does not make another input. */
+function sorted(input: Readonly<Record<string, unknown>>): [string, unknown][] {
+  return Object.entries(input).sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+const specPath = (place: Place): string => join(place.root, ".lodestar", "spec.yaml");
+
+export function notInitialized(cwd: string, problem: LodestarError | undefined): LodestarError {
+  return problem ?? new LodestarError("NOT_INITIALIZED", `Lodestar is not set up in ${cwd}`, { details: { path: cwd } });
+}
+
+/** Where a place's spec, index and lock are. The lock follows a symlinked spec, so that all who write one file share one lock. */
+function specPaths(place: Place): SpecPaths {
+  const folder = join(place.root, ".lodestar");
+  const spec = specPath(place);
+  const home = lockHome(spec, place);
+  const lock = home.git === undefined ? join(home.root, ".lodestar", "spec.lock") : join(home.git.git_dir, "lodestar", lockName(home));
+  const paths = { spec, index: join(folder, "index.sqlite"), lock };
+  return place.git === undefined ? paths : { ...paths, git_index_lock: join(place.git.git_dir, "index.lock") };
+}
+
+function lockName(home: Place): string {
+  const inside = relative(home.worktree, home.root);
+  return inside === "" ? "spec.lock" : `spec-${Bun.hash(inside).toString(36)}.lock`;
+}
+
+function lockHome(spec: string, place: Place): Place {
+  const link = lstatSync(spec, { throwIfNoEntry: false });
+  if (link === undefined || !link.isSymbolicLink() || !existsSync(spec)) return place;
+  return findPlace(dirname(realpathSync(spec))) ?? place;
+}
