@@ -6,7 +6,7 @@
  *   bun run build --target <name>…  some of them
  */
 import { mkdirSync, renameSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 const ROOT = import.meta.dir;
 const DIST = join(ROOT, "dist");
@@ -43,35 +43,52 @@ const FLAGS = [
 ];
 
 /**
- * Compiles for one target, or for this machine. The file appears whole or not at all, also when two builds run at once.
+ * Compiles one entry file with the product's flags. The file appears whole or not at all, also when two builds run at once.
  *
- * @returns the path of the program.
+ * @param path where the program goes.
+ * @param faults whether the points of src/core/fault.ts are compiled in; never in the product.
+ * @returns that path.
  */
-export function build(target?: string): string {
-  const name =
-    target?.startsWith("windows") || (target === undefined && process.platform === "win32")
-      ? "lodestar.exe"
-      : "lodestar";
-  const folder = target === undefined ? DIST : join(DIST, target);
-  const scratch = join(DIST, `.build-${process.pid}`);
-  mkdirSync(folder, { recursive: true });
+export function compile(
+  entry: string,
+  path: string,
+  target?: string,
+  faults: "no faults" | "faults" = "no faults",
+): string {
+  const scratch = join(dirname(path), `.build-${process.pid}`);
   mkdirSync(scratch, { recursive: true });
   try {
     // The name of the file is part of what is compiled: always the same, so that the bytes are, too.
-    const made = join(scratch, name);
-    const wanted = target === undefined ? [] : [`--target=bun-${target}`];
-    const run = Bun.spawnSync([process.execPath, "build", ...FLAGS, ...wanted, "src/main.ts", `--outfile=${made}`], {
+    const made = join(scratch, basename(path));
+    const wanted = [
+      `--define=LODESTAR_TEST_FAULTS=${faults === "faults"}`,
+      ...(target === undefined ? [] : [`--target=bun-${target}`]),
+    ];
+    const run = Bun.spawnSync([process.execPath, "build", ...FLAGS, ...wanted, entry, `--outfile=${made}`], {
       cwd: ROOT,
       stdout: "pipe",
       stderr: "pipe",
     });
     if (run.exitCode !== 0) throw new Error(`bun build failed:\n${run.stdout.toString()}${run.stderr.toString()}`);
-    const path = join(folder, name);
     renameSync(made, path);
     return path;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/** Compiles Lodestar for one target, or for this machine. @returns the path of the program. */
+export function build(target?: string): string {
+  const isWindows = target?.startsWith("windows") || (target === undefined && process.platform === "win32");
+  const folder = target === undefined ? DIST : join(DIST, target);
+  return compile("src/main.ts", join(folder, isWindows ? "lodestar.exe" : "lodestar"), target);
+}
+
+/** Compiles the program that tests make fail on purpose (src/core/fault.ts). @returns the path of the program. */
+export function buildFaulty(): string {
+  const folder = join(DIST, "test");
+  mkdirSync(folder, { recursive: true });
+  return compile("test/support/faulty.ts", join(folder, "lodestar"), undefined, "faults");
 }
 
 if (import.meta.main) {

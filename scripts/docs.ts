@@ -23,7 +23,7 @@ const cell = (text: string) => text.replaceAll("|", "\\|").replaceAll("\n", " ")
 function optionRow(option: OptionText): string[] {
   const names = [option.short, option.option].filter((name) => name !== undefined).join(", ");
   const notes = [
-    ...(option.description === undefined ? [] : [escapeMarkdown(option.description).replaceAll("\n", " ")]),
+    ...(option.description === undefined ? [] : [prose(option.description).replaceAll("\n", " ")]),
     ...(option.repeatable ? ["repeatable"] : []),
     ...(option.required ? ["required"] : []),
     ...(option.file === undefined
@@ -33,6 +33,13 @@ function optionRow(option: OptionText): string[] {
   ];
   return [code(cell(`${names}${option.value === undefined ? "" : ` ${option.value}`}`)), notes.join("; ")];
 }
+
+/** Text of a command (which may hold `code` in backticks) as Markdown. */
+const prose = (words: string) =>
+  words
+    .split(/(`[^`\n]+`)/)
+    .map((part, i) => (i % 2 === 1 ? part : escapeMarkdown(part)))
+    .join("");
 
 interface Node {
   readonly type?: string;
@@ -70,13 +77,16 @@ function commandSection(command: AnyCommand): string {
   const words = describe(command);
   const parts = [
     `## ${wordsOf(command.name).at(-1)}`,
-    `${escapeMarkdown(words.purpose)}.`,
+    `${prose(words.purpose)}.`,
     fenced(words.usage, "text"),
-    escapeMarkdown(words.explain.trim()),
+    prose(words.explain.trim()),
     words.effect === "read" ? "Changes nothing." : "Writes; takes `--idempotency-key`.",
   ];
   if (words.arguments !== undefined) {
-    const rows = words.arguments.map(({ name, description = "" }) => [code(name), cell(escapeMarkdown(description))]);
+    const rows = words.arguments.map(({ name, description = "" }) => [
+      code(name),
+      prose(description).replaceAll("\n", " "),
+    ]);
     parts.push(markdownTable(["argument", "what"], rows));
   }
   if (words.options !== undefined) parts.push(markdownTable(["option", "what"], words.options.map(optionRow)));

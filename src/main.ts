@@ -1,5 +1,5 @@
 import type { Io } from "./cli/io.ts";
-import { VERSION } from "./cli/version.ts";
+import { VERSION } from "./core/version.ts";
 
 const argv = process.argv.slice(2);
 
@@ -38,15 +38,12 @@ async function fail(cause: unknown): Promise<never> {
   }
 }
 
-/**
- * This process as values. Results go through `console.log`: touching `process.stdout` would cost more than most calls,
- * and `console.log` writes all of it, also to a slow pipe, and is silent about a broken one.
- */
+/** This process as values. Nothing here touches `process.stdout`, which costs more than most calls, but for the width of a terminal. */
 function processIo(fs: Files): Io {
   return {
     cwd: process.cwd(),
     env: process.env,
-    out: (text) => console.log(text),
+    out: (text) => void writeAll(fs, 1, `${text}\n`),
     offer: (text) => writeAll(fs, 1, `${text}\n`),
     err: (text) => void writeAll(fs, 2, `${text}\n`),
     isTerminal: (stream) => isTerminal(fs, { in: 0, out: 1, err: 2 }[stream]),
@@ -61,8 +58,8 @@ function processIo(fs: Files): Io {
 }
 
 /**
- * Writes all of a text, to a slow pipe too. Not `console.error`: on a terminal that paints everything red, whatever the
- * person said about colours.
+ * Writes all of a text, to a slow pipe too. Not `console.log`, which keeps quiet about a full disk; nor `console.error`,
+ * which paints everything red on a terminal, whatever the person said about colours.
  *
  * @returns false when the reader has gone away, which is no error.
  */
@@ -74,11 +71,17 @@ function writeAll(fs: Files, descriptor: number, text: string): boolean {
     } catch (cause) {
       const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
       if (code === "EPIPE" || code === "EBADF") return false;
-      if (code !== "EAGAIN") throw cause;
-      Bun.sleepSync(1);
+      if (code === "EAGAIN") Bun.sleepSync(1);
+      else return giveUp(fs, descriptor, String(code ?? cause));
     }
   }
   return true;
+}
+
+/** An answer that cannot be written is lost: the caller must not take silence for success. */
+function giveUp(fs: Files, descriptor: number, why: string): never {
+  if (descriptor !== 2) writeAll(fs, 2, `Error: The answer could not be written to standard output (${why}).\n`);
+  process.exit(5); // As DISK_FULL; its table is not loaded where only the version is asked for.
 }
 
 /** A character device that is not the null device. A closed descriptor is none. */

@@ -5,13 +5,8 @@ import type { Context } from "./commands/context.ts";
 import { LodestarError } from "./core/errors.ts";
 import type { Random } from "./core/ids.ts";
 import { type Clock, DEFAULT_TTL, parseTtl } from "./core/time.ts";
-import { ensureIgnored } from "./git/ignore.ts";
-import { remoteMount } from "./git/mount.ts";
-import { isTracked } from "./git/tracked.ts";
 import { findPlace, mainPlace, type Place, readHead, sharedFolder } from "./git/worktree.ts";
-import { ForeignRuntime, moveAsideForeign, openRuntime } from "./runtime/sqlite/open.ts";
 import type { Idempotency, RuntimeStore } from "./runtime/store.ts";
-import { LOCK_PATIENCE, withSpecLock } from "./spec/lock.ts";
 import { SpecPlane, type SpecPaths } from "./spec/plane.ts";
 
 /** What a face knows of the world around a call. */
@@ -137,7 +132,10 @@ class Wiring implements Context {
     return new SpecPlane(specPaths(place), {
       clock: this.clock,
       random: this.random,
-      beforeCreate: () => ensureIgnored(place),
+      beforeCreate: async () => {
+        const { ensureIgnored } = await import("./git/ignore.ts");
+        ensureIgnored(place);
+      },
       warn: (message) => this.warn(message),
     });
   }
@@ -166,7 +164,7 @@ class Wiring implements Context {
     if (!this.initialized) throw notInitialized(this.cwd, this.problem);
     this.#store?.close();
     const path = this.runtime_path;
-    this.#beforeWriting(path);
+    await this.#beforeWriting(path);
     this.#store = await this.#openOrMoveAside(path);
     this.#storeWritable = true;
     this.#rememberHome(path);
@@ -177,6 +175,7 @@ class Wiring implements Context {
     if (this.#store !== undefined) return this.#store;
     const path = this.runtime_path;
     if (!existsSync(path)) return undefined;
+    const { ForeignRuntime, openRuntime } = await import("./runtime/sqlite/open.ts");
     try {
       this.#store = openRuntime({ path, clock: this.clock, random: this.random, create: false, readonly: true });
     } catch (cause) {
@@ -187,6 +186,7 @@ class Wiring implements Context {
   }
 
   async #openOrMoveAside(path: string): Promise<RuntimeStore> {
+    const { ForeignRuntime, moveAsideForeign, openRuntime } = await import("./runtime/sqlite/open.ts");
     const options = { path, clock: this.clock, random: this.random, create: true };
     const open = (): RuntimeStore => {
       const store = openRuntime(options);
@@ -198,6 +198,7 @@ class Wiring implements Context {
     } catch (cause) {
       if (!(cause instanceof ForeignRuntime)) throw cause;
       // Under the lock and looked at again there: two processes that both saw it must not move the second's new one (counterexample 21).
+      const { LOCK_PATIENCE, withSpecLock } = await import("./spec/lock.ts");
       await withSpecLock(this.spec.paths.lock, LOCK_PATIENCE, async () => {
         const moved = moveAsideForeign(path);
         if (moved !== undefined) this.warn(`${path} was written by another program and is now ${moved}`);
@@ -207,10 +208,15 @@ class Wiring implements Context {
   }
 
   /** What must hold before a runtime is written to; remembered by inode, so that a usual call pays one small read. */
-  #beforeWriting(path: string): void {
+  async #beforeWriting(path: string): Promise<void> {
     const known = statSync(path, { throwIfNoEntry: false });
     if (known !== undefined && this.#home() === homeOf(path, known.ino)) return;
     const { place } = this;
+    const [{ ensureIgnored }, { remoteMount }, { isTracked }] = await Promise.all([
+      import("./git/ignore.ts"),
+      import("./git/mount.ts"),
+      import("./git/tracked.ts"),
+    ]);
     const folder = dirname(path);
     const own = this.env.LODESTAR_RUNTIME === undefined || this.env.LODESTAR_RUNTIME === "";
     try {

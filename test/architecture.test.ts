@@ -30,7 +30,7 @@ const SPEAKS_SQL = ["runtime/sqlite/", "runtime/postgres/", "spec/index.ts", "sp
 const ROOTS = ["main.ts", "wire.ts"];
 
 const RULES: Readonly<Record<string, Rule>> = {
-  core: { ours: ["core/"], packages: ["@sinclair/typebox"] },
+  core: { ours: ["core/", "../package.json"], packages: ["@sinclair/typebox"] },
   spec: { ours: ["core/", "spec/"], packages: [BUILT_IN, "yaml"] },
   lease: { ours: ["core/", "lease/"], packages: [] },
   prd: { ours: ["core/", "prd/"], packages: [BUILT_IN] },
@@ -41,7 +41,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     packages: [BUILT_IN],
   },
   render: { ours: ["core/", "render/"], types: ["commands/command.ts"], packages: ["consola/utils"] },
-  cli: { ours: ["core/", "commands/", "render/", "cli/", "../package.json"], packages: ["citty"] },
+  cli: { ours: ["core/", "commands/", "render/", "cli/"], packages: ["citty"] },
   mcp: { ours: ["core/", "commands/", "render/", "mcp/"], packages: [BUILT_IN, /^@modelcontextprotocol\//] },
   web: { ours: ["core/", "commands/", "render/", "web/"], packages: [BUILT_IN, "@viz-js/viz"] },
 };
@@ -115,7 +115,7 @@ function importsOf(text: string): Import[] {
   const code = strip(text, true);
   const found: Import[] = [];
   const statement =
-    /\b(?:import|export)\b\s*(type\b(?!\s*,|\s+from\b))?\s*((?:[\w$*\s,]|\{[^}]*\})*?)\s*(?:\bfrom\s*)?(["'])([^"'\n]+)\3/g;
+    /(?<![.\w"'$])(?:import|export)\b\s*(type\b(?!\s*,|\s+from\b))?\s*((?:[\w$*\s,]|\{[^}]*\})*?)\s*(?:\bfrom\s*)?(["'])([^"'\n]+)\3/g;
   for (const [, type, names = "", , from = ""] of code.matchAll(statement)) {
     const inner = /^\{([^}]*)\}$/
       .exec(names.trim())?.[1]

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import packageJson from "../package.json";
-import { binary } from "./support/sandbox.ts";
+import { binary, sandbox } from "./support/sandbox.ts";
 
 const trap = mkdtempSync(join(tmpdir(), "lodestar-trap-"));
 const marker = join(trap, "the-preload-ran");
@@ -110,4 +110,10 @@ test("the program holds of citty only what names the tree", async () => {
   const code = (await Promise.all(outputs.map((output) => output.text()))).join("\n");
   expect(code).not.toContain("parseArgs");
   expect(code).not.toContain("No default value");
+});
+
+test("in a fresh repository it says that nothing is set up", async () => {
+  using here = sandbox();
+  const { exit, json, stderr } = await here.run(["status", "--json"]);
+  expect({ exit, stderr, data: json.data }).toEqual({ exit: 0, stderr: "", data: { initialized: false } });
 });

@@ -5,6 +5,7 @@ import type { EnvelopeAction } from "../commands/envelope.ts";
 import { type Answer, execute, refusal } from "../commands/execute.ts";
 import { LodestarError } from "../core/errors.ts";
 import { Shape } from "../core/schema.ts";
+import { VERSION } from "../core/version.ts";
 import type { View } from "../core/view.ts";
 import { chooseFields, pick, readFields } from "./fields.ts";
 import type { Io } from "./io.ts";
@@ -14,7 +15,6 @@ import { fieldsOf } from "./options.ts";
 import { type Globals, mentions, type Parsed, parse, spoken, usage } from "./parse.ts";
 import type { People } from "./people.ts";
 import { childrenOf, type House, nameOf, type Reading, readings, treeOf, wordsOf } from "./tree.ts";
-import { VERSION } from "./version.ts";
 
 /** What `lodestar` alone runs. */
 const BARE = "status";

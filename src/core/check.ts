@@ -110,9 +110,13 @@ function visit(node: Node, value: unknown, path: readonly (string | number)[], i
   } else if (typeof value === "object" && value !== null) checkMapping(node, value as Record<string, unknown>, path, issues);
 }
 
+/** The length of a text in characters, as JSON Schema counts: code points, not units of UTF-16. */
+const lengthOf = (text: string): number => [...text].length;
+
 function checkText(node: Node, value: string, fail: (message: string) => void): void {
-  if (node.minLength !== undefined && value.length < node.minLength) fail(value === "" ? "must not be empty" : `needs at least ${node.minLength} characters`);
-  if (node.maxLength !== undefined && value.length > node.maxLength) fail(`is longer than ${node.maxLength} characters`);
+  const { minLength = 0, maxLength } = node;
+  if (value.length < minLength || (minLength > 1 && lengthOf(value) < minLength)) fail(value === "" ? "must not be empty" : `needs at least ${minLength} characters`);
+  if (maxLength !== undefined && value.length > maxLength && lengthOf(value) > maxLength) fail(`is longer than ${maxLength} characters`);
   if (node.pattern !== undefined && !matches(node.pattern, value)) fail(`is not written as it must be: ${describe(value)}`);
 }
 

@@ -31,7 +31,7 @@ const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: fal
 export function findPlace(from: string): Place | undefined {
   let folder: string;
   try {
-    folder = realpathSync(from);
+    folder = realpathSync.native(from);
   } catch (cause) {
     throw new LodestarError("PATH_NOT_FOUND", `There is no folder ${from}`, { cause });
   }
@@ -67,13 +67,13 @@ function followGitFile(folder: string): string {
       { details: { git_file: path, git_dir: git_dir ?? "" } },
     );
   }
-  return realpathSync(git_dir);
+  return realpathSync.native(git_dir);
 }
 
 function describeGit(git_dir: string): GitPlace {
   const shared = readOptional(join(git_dir, "commondir"))?.trim();
   const linked = shared !== undefined;
-  const common_dir = shared === undefined ? git_dir : realpathSync(resolve(git_dir, shared));
+  const common_dir = shared === undefined ? git_dir : realpathSync.native(resolve(git_dir, shared));
   const main = mainWorktree(common_dir);
   return main === undefined ? { git_dir, common_dir, linked } : { git_dir, common_dir, main, linked };
 }

@@ -33,7 +33,7 @@ const TASKS_LINE = /^tasks:[ \t]*(?:[ \t]#.*)?\r?$/;
 const MARKER = /^(?:---(?![^\s])|\.\.\.(?![^\s])|%)/m;
 const LEADING_MARKER = /^(?:[ \t]*(?:#.*)?\r?\n)*---[ \t]*(?:#.*)?(?:\r?\n|$)/;
 /** A block scalar that keeps the blank lines after it, so that they belong to the block. */
-const KEEPS_BLANK_LINES = /[|>](?:[1-9]?\+|\+[1-9])/;
+const KEEPS_BLANK_LINES = /[:-][ \t]+(?:[&!]\S+[ \t]+)*[|>](?:[1-9]?\+|\+[1-9])[ \t]*(?:[ \t]#.*)?$/m;
 
 export function hasBom(bytes: Uint8Array): boolean {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
@@ -112,6 +112,19 @@ export function divide(bytes: Buffer): Division | undefined {
   const tasks_end = blocks.at(-1)?.end ?? first;
   const { task_indent, field_indent } = found;
   return { layout: { ...empty, task_indent, field_indent, tasks_start, tasks_end }, blocks, header, footer };
+}
+
+/** How much of a text that begins with a block is the block: without the blank lines at its end. */
+export function blockOf(text: string, task_indent: number): string {
+  if (KEEPS_BLANK_LINES.test(text)) return text;
+  let end = text.length;
+  for (;;) {
+    const start = text.lastIndexOf("\n", end - 2) + 1;
+    const line = text.slice(start, end);
+    const spaces = line.search(/[^ ]/);
+    if (start === 0 || /[^ \t\r\n]/.test(line) || !line.endsWith("\n") || spaces > task_indent) return text.slice(0, end);
+    end = start;
+  }
 }
 
 interface TaskLines {

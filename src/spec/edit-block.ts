@@ -1,7 +1,7 @@
 /** Edits of a spec in blocks, found by their hash and spliced one by one. */
 import { LodestarError } from "../core/errors.ts";
 import type { Task } from "../core/task.ts";
-import { divide, keyLineId, keySpellings } from "./division.ts";
+import { divide, keyLineId, keySpellings, blockOf } from "./division.ts";
 import { type Around, editAround } from "./edit-around.ts";
 import { type AppliedEdits, type ChangedTask, type Locate, StaleBlock } from "./edits.ts";
 import { type Batch, fieldsBefore, newTaskPatch, taskPatch } from "./edits.ts";
@@ -45,7 +45,7 @@ export async function editBlocks(buffer: Buffer, layout: Layout, batch: Batch, l
     if (task_id === unended && !text.endsWith("\n")) text += layout.eol;
     if (text === old) continue;
     replacements.push({ start, end, bytes: Buffer.from(text) });
-    changed.push(indexed(task_id, text));
+    changed.push(indexed(task_id, blockOf(text, layout.task_indent)));
   }
   for (const [after, adds] of groups) {
     const texts = adds.map(({ task }) => newBlock(task, layout));
@@ -197,11 +197,15 @@ function assemble(
     at = end;
   }
   put(buffer.subarray(at, region.end));
+  const last = replacements.find(({ start, end }) => end === region.end && end > start);
+  const follows = replacements.some(({ start, end }) => start === region.end && end === start && end > region.start);
+  const text = follows ? "" : (last?.bytes.toString() ?? "");
+  const blank = Buffer.byteLength(text.slice(blockOf(text, layout.task_indent).length));
   if (footer.length > 0) pieces.push(footer);
   const length = header.length + tasks_length + footer.length;
   const leading = replacements.some(({ start, end }) => start === region.start && end === start) ? 0 : layout.tasks_start - region.start;
   const none = layout.tasks_start < 0 && tasks_length === 0;
   const tasks_start = none ? -1 : header.length + (tasks_length === 0 ? 0 : leading);
-  const tasks_end = none ? -1 : header.length + tasks_length;
+  const tasks_end = none ? -1 : header.length + tasks_length - blank;
   return { pieces, length, layout: { ...layout, tasks_start, tasks_end } };
 }

@@ -2,7 +2,7 @@ import { Database, type SQLQueryBindings, type Statement } from "bun:sqlite";
 import { descendantCounts, findCycle, nodesOnCycles } from "../core/graph.ts";
 import { isSatisfied, NO_OUTCOME, type Outcome, type Status, STATUSES } from "../core/status.ts";
 import { createdKey, type KnownOutcome, specOutcome, type Task } from "../core/task.ts";
-import type { SpecKey } from "./file.ts";
+import type { SpecKey } from "./key.ts";
 import type { Layout, Problem, Project, Spec } from "./model.ts";
 
 /** A task's row: the parsed task and what is kept of its place in the graph. */
@@ -107,8 +107,9 @@ export class SpecIndex {
     let database: Database | undefined;
     try {
       database = new Database(path, { readwrite: true, create });
-      database.run("pragma busy_timeout = 2000");
-      prepareFile(database);
+      // Without power-loss durability (it is a cache), but never torn: WAL with NORMAL keeps its order.
+      database.run("pragma busy_timeout = 2000; pragma synchronous = normal");
+      if (formatOf(database) !== FORMAT) prepareFile(database);
       return new SpecIndex(database);
     } catch {
       // A cache that cannot be used is no cache; whatever is wrong with it, the spec itself is read.
@@ -455,11 +456,7 @@ export class SpecIndex {
 }
 
 function prepareFile(database: Database): void {
-  const { journal_mode } = database.query("pragma journal_mode").get() as { journal_mode: string };
-  if (journal_mode !== "wal") database.run("pragma journal_mode = wal");
-  // Without power-loss durability (it is a cache), but never torn: WAL with NORMAL keeps its order.
-  database.run("pragma synchronous = normal");
-  if (formatOf(database) === FORMAT) return;
+  database.run("pragma journal_mode = wal");
   database.run("begin immediate");
   if (formatOf(database) !== FORMAT) {
     for (const { name } of database.query("select name from sqlite_master where type = 'table'").all() as { name: string }[]) database.run(`drop table "${name}"`);

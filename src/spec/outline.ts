@@ -86,6 +86,11 @@ const COMMENT = /[ \t]#/;
 const isBreak = (char: string | undefined) => char === undefined || char === "\n" || char === "\r";
 const isBlank = (char: string | undefined) => isBreak(char) || char === " " || char === "\t";
 
+/** YAML's blanks only: a no-break space, which JavaScript trims, is text. */
+export function withoutBlankEnd(text: string): string {
+  return text.replace(/[ \t\r\n]+$/, "");
+}
+
 class Reader {
   readonly #text: string;
   #at = 0;
@@ -121,7 +126,7 @@ class Reader {
       while (text[column] === " ") column += 1;
       const char = text[column];
       if (char === "\t") {
-        if (text.slice(column, this.#lineEnd(column)).trim() !== "") throw UNKNOWN;
+        if (withoutBlankEnd(text.slice(column, this.#lineEnd(column))) !== "") throw UNKNOWN;
       } else if (!isBreak(char) && char !== "#") {
         this.#at = at;
         return column - at;
@@ -249,7 +254,7 @@ class Reader {
     const plain = PLAIN_KEY.exec(text)?.[1];
     if (plain === undefined || COMMENT.test(plain)) return undefined;
     end = this.#at + plain.length;
-    name = text.slice(this.#at, end).trimEnd();
+    name = withoutBlankEnd(text.slice(this.#at, end));
     return { name, colon: end + 1 };
   }
 
@@ -294,7 +299,7 @@ class Reader {
     for (;;) {
       const line_end = this.#lineEnd(this.#at);
       const comment = text.slice(this.#at, line_end).search(COMMENT);
-      const content = text.slice(this.#at, comment < 0 ? line_end : this.#at + comment).trimEnd();
+      const content = withoutBlankEnd(text.slice(this.#at, comment < 0 ? line_end : this.#at + comment));
       end = this.#at + content.length;
       const next = text.indexOf("\n", line_end);
       this.#at = next < 0 ? text.length : next + 1;

@@ -1,11 +1,11 @@
 import { lstatSync, realpathSync } from "node:fs";
 import { LodestarError } from "../core/errors.ts";
+import { fault } from "../core/fault.ts";
 import { newReopenId, type Random } from "../core/ids.ts";
 import type { Clock } from "../core/time.ts";
-import { applyEdits, readSpec, type SpecEdit, StaleBlock } from "./document.ts";
-import { readSpecBytes, type SpecBytes, type SpecKey, saveSpec, specKey } from "./file.ts";
+import type { SpecEdit } from "./document.ts";
+import { readSpecBytes, type SpecBytes, type SpecKey, specKey } from "./key.ts";
 import { SpecIndex } from "./index.ts";
-import { LOCK_PATIENCE, withSpecLock } from "./lock.ts";
 import type { Problem, Spec } from "./model.ts";
 
 /** Where one spec and what belongs to it lie. */
@@ -22,7 +22,7 @@ export interface SpecServices {
   readonly clock: Clock;
   readonly random: Random;
   /** Called before the first file of ours is made: ignore rules first (counterexample 22). */
-  readonly beforeCreate: () => void;
+  readonly beforeCreate: () => Promise<void>;
   readonly warn: (message: string) => void;
 }
 
@@ -72,7 +72,7 @@ export class SpecPlane {
   async index(mode: "read" | "write"): Promise<SpecIndex> {
     const key = this.key();
     if (key === undefined) throw new LodestarError("NOT_INITIALIZED", `There is no ${this.paths.spec}`, { details: { path: this.paths.spec } });
-    const index = this.#open(mode);
+    const index = await this.#open(mode);
     index.beginRead();
     const header = index.header();
     if (header !== undefined && header.key === key && header.settled) return index;
@@ -80,11 +80,11 @@ export class SpecPlane {
     return this.#refresh(index);
   }
 
-  #open(mode: "read" | "write"): SpecIndex {
+  async #open(mode: "read" | "write"): Promise<SpecIndex> {
     if (this.#index !== undefined && (this.#onDisk || mode === "read")) return this.#index;
     let index = SpecIndex.open(this.paths.index, false);
     if (index === undefined && mode === "write") {
-      this.#services.beforeCreate();
+      await this.#services.beforeCreate();
       index = SpecIndex.open(this.paths.index, true);
     }
     this.#onDisk = index !== undefined;
@@ -123,7 +123,8 @@ export class SpecPlane {
   }
 
   /** Runs `body` under the cross-process spec lock (S3). */
-  locked<T>(body: (session: SpecSession) => Promise<T>): Promise<T> {
+  async locked<T>(body: (session: SpecSession) => Promise<T>): Promise<T> {
+    const { LOCK_PATIENCE, withSpecLock } = await import("./lock.ts");
     return withSpecLock(this.paths.lock, LOCK_PATIENCE, () =>
       body({
         index: () => this.index("write"),
@@ -140,6 +141,8 @@ export class SpecPlane {
       if (edits.length === 0) return false;
       const read = this.#read();
       if (header === undefined || read.key !== header.key) continue;
+      // Loaded late: a call that only reads a fresh index needs neither the reader nor the editor of YAML.
+      const [{ applyEdits, StaleBlock }, { saveSpec }] = await Promise.all([import("./document.ts"), import("./file.ts")]);
       try {
         const applied = await applyEdits(read.bytes, header.layout, edits, (id) => index.locate(id));
         const saved = await saveSpec({
@@ -153,6 +156,7 @@ export class SpecPlane {
         if (saved.kind === "changed") continue;
         for (const warning of saved.warnings) this.#services.warn(warning);
         index.endRead();
+        fault("after-save-before-index");
         // A cache that cannot be written is made again by whoever reads next; the save itself stands.
         const simple = edits.every((edit) => edit.kind === "set" || edit.kind === "add");
         if (simple) tryQuietly(() => index.change(applied.changed, { key: saved.key, layout: applied.layout }));
@@ -175,6 +179,7 @@ export class SpecPlane {
 }
 
 async function parse(path: string, bytes: Uint8Array, index: SpecIndex | undefined): Promise<Spec> {
+  const { readSpec } = await import("./document.ts");
   const read = await readSpec(bytes, index === undefined ? { path } : { path, known: (hash, id) => index.known(hash, id) });
   if (read.ok) return read.spec;
   throw specError(path, read.code, read.problems);

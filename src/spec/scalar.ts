@@ -71,11 +71,11 @@ export function isList(value: Value): value is readonly Value[] {
 
 /** The lines of a literal block scalar; `undefined` when the text cannot be one and must be quoted. */
 function literalLines(text: string): { header: string; lines: string[] } | undefined {
-  if (!text.includes("\n") || UNPRINTABLE.test(text.replaceAll("\n", "")) || /^\s|\n[ \n]*$/.test(text.replace(/\n$/, ""))) {
-    return undefined;
-  }
-  if (/\n[ ]+(?:\n|$)/.test(text) || /\n\n$/.test(text)) return undefined;
-  return text.endsWith("\n") ? { header: "|", lines: text.slice(0, -1).split("\n") } : { header: "|-", lines: text.split("\n") };
+  const lines = text.replace(/\n$/, "").split("\n");
+  const [first = "", last = ""] = [lines[0], lines.at(-1)];
+  if (!text.includes("\n") || first.trim() === "" || first.startsWith(" ") || last === "") return undefined;
+  if (lines.some((line) => UNPRINTABLE.test(line) || /^ +$|\|\+|>\+/.test(line))) return undefined;
+  return { header: text.endsWith("\n") ? "|" : "|-", lines };
 }
 
 export interface Style {

@@ -18,7 +18,7 @@ export interface Tree {
   readonly text: string;
   readonly yaml: YamlText;
   readonly spec: Spec;
-  /** Everything that the file says, with aliases and merge keys resolved. */
+  /** Everything that the file says, with aliases and merge keys resolved; tasks by their ids as written. */
   readonly value: Record<string, unknown>;
 }
 
@@ -83,7 +83,19 @@ function understand(buffer: Buffer, text: string, yaml: YamlText): TreeReading {
   if (findings.length > 0 || !project.ok || !features.ok) return invalid(buffer, findings);
   const layout = treeLayout(buffer, piece, tasks);
   const spec: Spec = { project: project.value, features: features.value, tasks, broken: placed(buffer, broken), layout };
-  return { ok: true, tree: { text, yaml, spec, value } };
+  const by_id = isMapping(value.tasks) ? { tasks: renamed(value.tasks, doc) } : {};
+  return { ok: true, tree: { text, yaml, spec, value: { ...value, ...by_id } } };
+}
+
+/** The tasks by their ids as written: `0x10` is an id here, not the number 16. */
+function renamed(tasks: Record<string, unknown>, doc: Document.Parsed): Record<string, unknown> {
+  const ids = new Map(tasksMap(doc)?.items.map((pair) => [jsKey(pair), idOf(pair)]));
+  return Object.fromEntries(Object.entries(tasks).map(([key, task]) => [ids.get(key) ?? key, task]));
+}
+
+function idOf(pair: Pair): string {
+  const { source, type } = pair.key as { readonly source?: string; readonly type?: string };
+  return type === "PLAIN" && source !== undefined ? source : jsKey(pair);
 }
 
 /** The mapping of `tasks:` as the package sees it, also behind an alias. */

@@ -1,6 +1,6 @@
 /** The slow and complete reading of YAML through the package `yaml`, loaded only when it is needed. */
 import type { Document, Pair, Node as YamlNode } from "yaml";
-import type { Entry, Node, Outline } from "./outline.ts";
+import { type Entry, type Node, type Outline, withoutBlankEnd } from "./outline.ts";
 
 export interface YamlText {
   readonly doc: Document.Parsed;
@@ -67,7 +67,7 @@ function toNode(node: unknown, text: string, behind: number): Node {
 function trimmedEnd(text: string, start: number, end: number): number {
   const keep = /^[|>]\d?\+/.test(text.slice(start, start + 3));
   if (keep) return text[end - 1] === "\n" ? end - (text[end - 2] === "\r" ? 2 : 1) : end;
-  return start + text.slice(start, end).trimEnd().length;
+  return start + withoutBlankEnd(text.slice(start, end)).length;
 }
 
 function toEntry(pair: Pair, text: string): Entry {

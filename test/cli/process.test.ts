@@ -1,5 +1,6 @@
 /** src/main.ts as a process: streams, pipes and exit statuses, with the small registry of house.ts. */
 import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import packageJson from "../../package.json";
 
@@ -65,6 +66,24 @@ describe("5 MB of output", () => {
     const { stderr } = piped(["task", "list", "--size", "5000000", ...more], "head -c 10");
     expect(stderr).toBe("exit 0\n");
   });
+});
+
+test.skipIf(!existsSync("/dev/full"))("an answer that cannot be written is no success", () => {
+  const { exitCode, stderr } = Bun.spawnSync(
+    ["sh", "-c", '"$@" > /dev/full', "sh", ...MAIN, "task", "list", "--json"],
+    {
+      env: ENVIRONMENT,
+    },
+  );
+  expect(exitCode).toBe(5);
+  expect(stderr.toString()).toBe("Error: The answer could not be written to standard output (ENOSPC).\n");
+});
+
+test("a closed standard output is no error", () => {
+  const { exitCode, stderr } = Bun.spawnSync(["sh", "-c", '"$@" >&-', "sh", ...MAIN, "task", "list", "--json"], {
+    env: ENVIRONMENT,
+  });
+  expect({ exitCode, stderr: stderr.toString() }).toEqual({ exitCode: 0, stderr: "" });
 });
 
 test("a command that goes on ends when nobody reads any more", () => {

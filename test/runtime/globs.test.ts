@@ -41,7 +41,27 @@ describe("globsOverlap", () => {
 
   test("never says no where Bun.Glob matches one path with both patterns, or a folder above it", () => {
     const random = new SeededRandom(20261122);
-    const parts = ["a", "b", "/", "/", "*", "**", "?", "[ab]", "[!a]", "[a-b]", "{a,b}", "{a/b,*}", "{**,b}", "\\a", "\\*", "./", "*", "a", "b"];
+    const parts = [
+      "a",
+      "b",
+      "/",
+      "/",
+      "*",
+      "**",
+      "?",
+      "[ab]",
+      "[!a]",
+      "[a-b]",
+      "{a,b}",
+      "{a/b,*}",
+      "{**,b}",
+      "\\a",
+      "\\*",
+      "./",
+      "*",
+      "a",
+      "b",
+    ];
     const paths = allPaths(["a", "b", "*"], 5);
     let overlaps = 0;
     for (let round = 0; round < 2000; round += 1) {

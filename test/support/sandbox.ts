@@ -14,10 +14,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { build } from "../../build.ts";
+import { build, buildFaulty } from "../../build.ts";
 
 const ROOT = join(import.meta.dir, "..", "..");
 const BINARY = join(ROOT, "dist", process.platform === "win32" ? "lodestar.exe" : "lodestar");
+const FAULTY = join(ROOT, "dist", "test", "lodestar");
 const LOCK = join(ROOT, "dist", ".building");
 /** A build takes a few seconds; a lock this old was left by a process that died. */
 const STALE_LOCK = 120_000;
@@ -29,9 +30,9 @@ function newest(path: string): number {
   return readdirSync(path).reduce((latest, name) => Math.max(latest, newest(join(path, name))), 0);
 }
 
-function isCurrent(): boolean {
+function isCurrent(path: string): boolean {
   const sources = ["src", "package.json", "bun.lock", "build.ts"].map((name) => newest(join(ROOT, name)));
-  return newest(BINARY) > Math.max(...sources);
+  return newest(path) > Math.max(...sources);
 }
 
 /**
@@ -39,7 +40,16 @@ function isCurrent(): boolean {
  * build once: the folder `dist/.building` is the lock, because making a folder is atomic everywhere.
  */
 export function binary(): string {
-  if (isCurrent()) return BINARY;
+  return upToDate(BINARY, build);
+}
+
+/** The same program with the fault points of src/core/fault.ts compiled in. */
+export function faultyBinary(): string {
+  return upToDate(FAULTY, buildFaulty);
+}
+
+function upToDate(path: string, make: () => string): string {
+  if (isCurrent(path)) return path;
   mkdirSync(dirname(LOCK), { recursive: true });
   for (;;) {
     try {
@@ -53,11 +63,11 @@ export function binary(): string {
     }
   }
   try {
-    if (!isCurrent()) build();
+    if (!isCurrent(path)) make();
   } finally {
     rmdirSync(LOCK);
   }
-  return BINARY;
+  return path;
 }
 
 export interface Ran {
@@ -75,11 +85,17 @@ export interface RunOptions {
   /** All there is besides PATH and HOME. */
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
+  /** Another program than the product; a test that runs many processes looks for the product once. */
+  readonly program?: string;
 }
 
 export interface Sandbox {
   /** The repository. */
   readonly path: string;
+  /** The folder around the repository: room for worktrees beside it. */
+  readonly base: string;
+  /** What every process in the sandbox sees, and `more`. */
+  environment(more?: Readonly<Record<string, string>>): Record<string, string>;
   /** Runs the compiled program. */
   run(args: readonly string[], options?: RunOptions): Promise<Ran>;
   /** Runs git in the repository; fails when git does. */
@@ -129,9 +145,11 @@ export function sandbox(options: { readonly git?: boolean } = {}): Sandbox {
   };
   return {
     path,
+    base,
+    environment: (more) => environment(home, more),
     git,
-    async run(args, { cwd = ".", env = {}, stdin = "" } = {}) {
-      const child = Bun.spawn([binary(), ...args], {
+    async run(args, { cwd = ".", env = {}, stdin = "", program = binary() } = {}) {
+      const child = Bun.spawn([program, ...args], {
         cwd: join(cwd.startsWith("/") ? "" : path, cwd),
         env: environment(home, env),
         stdin: new TextEncoder().encode(stdin),

@@ -43,7 +43,7 @@ export default command({
       : [
           line(`Agents (${count})`, "strong"),
           ...agents.flatMap((agent): View[] => [
-            line(`${agent.agent_id}${agent.display_name === undefined ? "" : ` (${agent.display_name})`} ${agent.status}`, agent.status === "active" ? "good" : "plain", 2),
+            line(`${agent.agent_id}${agent.display_name === undefined ? "" : ` (${agent.display_name})`} ${agent.status}`, agent.status === "active" ? "good" : "plain", 1),
             ...(agent.role === undefined ? [] : [field("  Role", agent.role)]),
             ...(agent.capabilities === undefined ? [] : [field("  Capabilities", agent.capabilities.join(", "))]),
             ...(agent.leases === undefined ? [] : [field("  Holds", agent.leases.join(", "))]),

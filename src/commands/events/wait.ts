@@ -33,7 +33,7 @@ export default command({
     agent_id: Optional(AgentId),
   }),
   output: Shape({ event: EventShape }),
-  errors: ["TIMEOUT", "TASK_NOT_FOUND", "AGENT_REQUIRED"],
+  errors: ["TIMEOUT", "TASK_NOT_FOUND", "AGENT_REQUIRED", "EVENTS_PRUNED"],
   examples: [
     { line: "lodestar wait --for task.verified:TASK-001 --timeout 30m", shows: "Until it is verified" },
     { line: "lodestar wait --for task.claimable --for message", shows: "Until there is something to do" },

@@ -47,10 +47,10 @@ const TONES = { pass: "good", warn: "warn", fail: "bad", info: "faint" } as cons
 function show({ checks, healthy, fixed }: Static<typeof Output>): View[] {
   return [
     title("Health Check"),
-    ...(fixed ?? []).map((text) => line(`fixed: ${text}`, "good", 2)),
+    ...(fixed ?? []).map((text) => line(`fixed: ${text}`, "good", 1)),
     ...checks.flatMap(({ name, status, message, fix }): View[] => [
-      line(`${MARKS[status]} ${name}: ${message}`, TONES[status], 2),
-      ...(fix === undefined ? [] : [line(`Fix: ${fix}`, "plain", 6)]),
+      line(`${MARKS[status]} ${name}: ${message}`, TONES[status], 1),
+      ...(fix === undefined ? [] : [line(`Fix: ${fix}`, "plain", 3)]),
     ]),
     line(healthy ? "All checks passed." : "Some checks failed.", healthy ? "good" : "bad"),
   ];

@@ -41,7 +41,7 @@ export default command({
     } catch (cause) {
       const { code, message } = cause as { code?: string; message: string };
       if (code === "EACCES" || code === "EROFS" || code === "EPERM") throw new LodestarError("READ_ONLY", `${target} cannot be written: ${message}`, { cause, details: { path: target } });
-      if (code === "ENOTDIR" || code === "EEXIST") throw new LodestarError("PATH_NOT_FOUND", `${target} is not a directory`, { cause, details: { path: target } });
+      if (code === "ENOTDIR" || code === "EEXIST" || code === "ENOENT" || code === "ENAMETOOLONG" || code === "ELOOP") throw new LodestarError("PATH_NOT_FOUND", `${target} is no directory, and none can be made there`, { cause, details: { path: target } });
       throw cause;
     }
   },

@@ -1,18 +1,18 @@
-import { AgentId, Dictionary, Flag, Instant, Integer, List, Optional, Shape, type Static, TaskId, Text } from "../../core/schema.ts";
+import { AgentId, Dictionary, Flag, Instant, Integer, List, Optional, Shape, type Static, TaskId, Text, Unknown } from "../../core/schema.ts";
 import { STATUSES } from "../../core/status.ts";
 import { formatDuration, formatInstant, HOUR } from "../../core/time.ts";
 import { field, line, list, note, table, title, type View } from "../../core/view.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { look } from "../look.ts";
-import { untilChanged } from "../task/waiting.ts";
+import { markNow, untilChanged } from "../task/waiting.ts";
 
 const LeaseLine = Shape({ task_id: TaskId, agent_id: AgentId, expires_at: Instant, seconds_left: Integer() });
 const Difference = Shape({ task_id: TaskId, spec: Text(), runtime: Text(), branch: Optional(Text()) });
 
 const Output = Shape({
   initialized: Flag(),
-  project: Optional(Shape({ name: Text(), default_branch: Text() })),
+  project: Optional(Shape({ name: Text(), default_branch: Text(), conventions: Optional(Dictionary(Text(), Unknown())) })),
   branch: Optional(Text()),
   tasks: Optional(Shape({ total: Integer(), by_status: Dictionary(Text(), Integer()), claimable: Integer() })),
   agents: Optional(Shape({ registered: Integer(), active_leases: Integer() })),
@@ -41,8 +41,9 @@ export default command({
     asked: (input) => input.watch === true,
     items: async function* (input, context) {
       for (;;) {
+        const before = await markNow(context);
         yield await survey(context, context.actor(input.agent_id));
-        await untilChanged(context, context.clock.now() + HOUR, undefined);
+        await untilChanged(context, context.clock.now() + HOUR, undefined, before);
       }
     },
     view: (item) => show(item as Static<typeof Output>),
@@ -52,9 +53,11 @@ export default command({
     if (!output.initialized) return [{ command: "init", input: {}, why: "Initialize Lodestar in this repository" }];
     const claimable = output.tasks?.claimable ?? 0;
     if ((output.tasks?.total ?? 0) === 0) return [{ command: "task.create", input: {}, why: "Create your first task" }];
-    const first = { command: "task.next", input: claimable > 0 ? {} : { review: true }, why: claimable > 0 ? `Get the next claimable task (${claimable} available)` : "Review what is done" };
+    const take = { command: "task.next", input: {}, why: `Get the next claimable task (${claimable} available)` };
+    const review = { command: "task.next", input: { review: true }, why: "Review what is done" };
+    const work = claimable > 0 ? [take] : (output.tasks?.by_status.done ?? 0) > 0 ? [review] : [];
     const join = { command: "agent.join", input: {}, why: "Register as an agent" };
-    return [...(output.agents?.registered === 0 ? [join] : []), first, { command: "task.list", input: {}, why: "See all tasks" }];
+    return [...(output.agents?.registered === 0 ? [join] : []), ...work, { command: "task.list", input: {}, why: "See all tasks" }];
   },
   view: (output) => show(output),
 });
@@ -66,7 +69,7 @@ async function survey(context: Context, agent_id: string | undefined): Promise<S
   }
   const { header, schedule, seen } = await look(context, "read", agent_id);
   const { by_status, claimable } = schedule.counts();
-  const { name, default_branch } = header.project;
+  const { name, default_branch, conventions } = header.project;
   const { branch } = context.head();
   const leases = (seen?.leases ?? []).map(({ task_id, agent_id: holder, expires_at }) => ({
     task_id,
@@ -83,7 +86,7 @@ async function survey(context: Context, agent_id: string | undefined): Promise<S
   const counted = Object.fromEntries(STATUSES.filter((status) => by_status[status] > 0).map((status) => [status, by_status[status]]));
   return {
     initialized: true,
-    project: { name, default_branch },
+    project: { name, default_branch, ...(Object.keys(conventions).length === 0 ? {} : { conventions: { ...conventions } }) },
     ...(branch === "" ? {} : { branch }),
     tasks: { total: Object.values(by_status).reduce((sum, count) => sum + count, 0), by_status: counted, claimable: claimable - schedule.claimableAmong(seen?.leases ?? []) },
     agents: { registered: seen?.agent_count ?? 0, active_leases: leases.length },

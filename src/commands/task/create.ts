@@ -59,7 +59,7 @@ export default command({
     if (made) await runtime.append([{ type: "task.created", task_id: plan.id, data: { title: task.title }, ...(agent_id === undefined ? {} : { agent_id }) }]);
     return taskData(task);
   },
-  next: ({ id, status }) => (status === "ready" ? [{ command: "task.claim", input: { task_ids: [id] }, why: "Claim it" }] : [{ command: "task.show", input: { task_id: id }, why: "Look at it" }]),
+  next: ({ id, status, depends_on }) => (status === "ready" && depends_on === undefined ? [{ command: "task.claim", input: { task_ids: [id] }, why: "Claim it" }] : [{ command: "task.show", input: { task_id: id }, why: "Look at it" }]),
   view: ({ id, title, status, depends_on }) => [
     line(`Created task ${id}`, "good"),
     field("Title", title),

@@ -37,7 +37,7 @@ export default command({
     return { deleted, count: deleted.length };
   },
   next: () => [{ command: "task.list", input: {}, why: "See what is left" }],
-  view: ({ deleted, count }) => [line(`Deleted ${count} task(s)`, "good"), ...deleted.map(({ id, title }) => line(`- ${id}: ${title}`, "plain", 2))],
+  view: ({ deleted, count }) => [line(`Deleted ${count} task(s)`, "good"), ...deleted.map(({ id, title }) => line(`- ${id}: ${title}`, "plain", 1))],
 });
 
 /** Everything that depends on a task, directly or through others, and is not deleted. */

@@ -1,4 +1,5 @@
 import { LodestarError } from "../../core/errors.ts";
+import { fault } from "../../core/fault.ts";
 import { newMessageId, newReopenId } from "../../core/ids.ts";
 import { joinOutcomes, NO_OUTCOME, type Outcome, unionReopens } from "../../core/status.ts";
 import { keyOf } from "../../core/task.ts";
@@ -51,8 +52,10 @@ async function commitAndWrite(context: Context, session: SpecSession, finishing:
   for (let round = 0; round < ROUNDS; round += 1) {
     const seen = await lookWith(context, await session.index(), runtime, "write", finishing.agent_id);
     const steps = await decide(context, seen, finishing);
+    fault("before-finish");
     const result = await runtime.finish(request(context, finishing, steps, seen));
     if (result.kind === "stale") continue;
+    fault("after-runtime-commit");
     const finished = accepted(result, finishing.agent_id, seen);
     await writeSpec(context, session, runtime, finished, finishing.change);
     return { finished: await withStatus(context, finished) };
@@ -167,6 +170,7 @@ async function writeSpec(context: Context, session: SpecSession, runtime: Runtim
     await session.save((index) => fresh.flatMap(({ outcome }) => outcomeEdit(index, outcome, change) ?? []));
     const index = await session.index();
     const settled = fresh.filter(({ outcome }) => isHeld(index, outcome)).flatMap(({ outbox_id }) => (outbox_id === undefined ? [] : [outbox_id]));
+    fault("before-settle");
     await runtime.settle(settled);
   } catch (error) {
     if (!(error instanceof LodestarError)) throw error;

@@ -81,8 +81,8 @@ export default command({
     return [
       line(`Tasks (${count})`, "strong"),
       ...tasks.flatMap((task): View[] => [
-        line(`${task.id} ${task.status} P${task.priority}${task.claimed_by === undefined ? "" : ` (claimed by ${task.claimed_by})`}`, "plain", 2),
-        line(task.title, "faint", 4),
+        line(`${task.id} ${task.status} P${task.priority}${task.claimed_by === undefined ? "" : ` (claimed by ${task.claimed_by})`}`, "plain", 1),
+        line(task.title, "faint", 2),
       ]),
       ...(cursor === undefined ? [] : [note(`More with --cursor ${cursor}`)]),
     ];

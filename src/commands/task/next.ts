@@ -1,12 +1,12 @@
 import { LodestarError } from "../../core/errors.ts";
-import { AgentId, Duration, Flag, Integer, List, Optional, Shape, TaskId, Text } from "../../core/schema.ts";
+import { AgentId, Duration, Flag, Integer, List, Optional, Shape, type Static, TaskId, Text, Union } from "../../core/schema.ts";
 import { formatDuration, readDuration } from "../../core/time.ts";
 import { line, note, type View } from "../../core/view.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { type Look, look } from "../look.ts";
-import { afterClaim, claimView } from "./claim.ts";
-import { claimFields, filled } from "./shapes.ts";
+import { afterClaim, ClaimShape, claimView } from "./claim.ts";
+import { filled } from "./shapes.ts";
 import { type ClaimData, claimData, offersFor, takeNext } from "./taking.ts";
 import { newTicket, waitFor } from "./waiting.ts";
 
@@ -20,23 +20,11 @@ const Remaining = Shape({
 });
 type Left = { claimed: number; waiting: number; to_review: number; blocked: number };
 
-const { lease_id, fencing_token, expires_at, ttl_seconds, ...shared } = claimFields;
-
-/** Either the list of what could be claimed, or (with --claim) the answer of `task.claim`. */
-const Output = Shape({
-  tasks: Optional(List(Offered)),
-  total_claimable: Optional(Integer()),
-  remaining: Optional(Remaining),
-  lease_id: Optional(lease_id),
-  fencing_token: Optional(fencing_token),
-  expires_at: Optional(expires_at),
-  ttl_seconds: Optional(ttl_seconds),
-  task_id: Optional(shared.task_id),
-  agent_id: Optional(shared.agent_id),
-  already: shared.already,
-  context: shared.context,
-  handoff: shared.handoff,
-});
+/** What could be claimed now; `remaining` says why when there is nothing. */
+const Offers = Shape({ tasks: List(Offered), total_claimable: Integer(), remaining: Optional(Remaining) });
+/** Either that, or (with --claim) the answer of `task.claim`. */
+const Output = Union([Offers, ClaimShape]);
+type Answer = Static<typeof Output>;
 
 export default command({
   name: "task.next",
@@ -83,7 +71,7 @@ export default command({
       const wish = { another: input.another ?? false, ...(input.label === undefined ? {} : { label: input.label }) };
       const attempt = () => takeNext(context, taking, wish);
       const got = ticket === undefined ? await attempt() : await waitFor(context, patience, ticket, attempt);
-      if (got !== undefined) return claimData(got, true);
+      if (got !== undefined) return claimData(got, true) as Answer;
       const left = remaining(await look(context, "read", agent_id));
       if (patience > 0) throw timeout(patience, left);
       return { tasks: [], total_claimable: 0, remaining: left };
@@ -105,22 +93,22 @@ export default command({
     if (offered !== undefined) return offered;
     throw timeout(patience, remaining(await look(context, "read", agent_id)));
   },
-  next: (output) => {
-    if (output.task_id !== undefined) return afterClaim(output as unknown as ClaimData, false);
-    const [first] = output.tasks ?? [];
-    if (first !== undefined) return [{ command: "task.claim", input: { task_ids: [first.id] }, why: "Claim it" }];
-    if ((output.remaining?.to_review ?? 0) > 0) return [{ command: "task.next", input: { review: true }, why: "Review what is done" }];
+  next: (output, input) => {
+    if ("lease_id" in output) return afterClaim(output as ClaimData, input.review === true);
+    const [first] = output.tasks;
+    if (first !== undefined) return [{ command: "task.claim", input: { task_ids: [first.id], ...(input.review === true ? { review: true } : {}) }, why: "Claim it" }];
+    if (input.review !== true && (output.remaining?.to_review ?? 0) > 0) return [{ command: "task.next", input: { review: true }, why: "Review what is done" }];
     return [{ command: "status", input: {}, why: "See where things stand" }];
   },
   view: (output, input) => {
-    if (output.task_id !== undefined) return claimView(output as unknown as ClaimData);
-    const tasks = output.tasks ?? [];
+    if ("lease_id" in output) return claimView(output as ClaimData);
+    const { tasks } = output;
     if (tasks.length > 0) {
       return [
-        line(`${input.review === true ? "Waiting for review" : "Next Claimable Tasks"} (${output.total_claimable ?? tasks.length} available)`, "strong"),
+        line(`${input.review === true ? "Waiting for review" : "Next Claimable Tasks"} (${output.total_claimable} available)`, "strong"),
         ...tasks.flatMap((task): View[] => [
-          line(`${task.id} P${task.priority}${task.labels === undefined ? "" : ` [${task.labels.join(", ")}]`}`, "plain", 2),
-          line(task.title, "plain", 4),
+          line(`${task.id} P${task.priority}${task.labels === undefined ? "" : ` [${task.labels.join(", ")}]`}`, "plain", 1),
+          line(task.title, "plain", 2),
           ...(task.lock_conflict === undefined ? [] : [note(`    Its path locks overlap ${task.lock_conflict.task_id}, held by ${task.lock_conflict.agent_id}`, "warn")]),
         ]),
       ];

@@ -1,4 +1,4 @@
-import { AgentId, Flag, LeaseId, Optional, Shape, TaskId, Token } from "../../core/schema.ts";
+import { AgentId, Flag, LeaseId, Optional, Shape, StatusWord, TaskId, Token } from "../../core/schema.ts";
 import { formatInstant } from "../../core/time.ts";
 import { newMessageId } from "../../core/ids.ts";
 import { line } from "../../core/view.ts";
@@ -27,7 +27,7 @@ export default command({
     block: Optional(Flag({ description: "Also set the task to blocked" })),
     force: Optional(Flag({ description: "End another agent's lease" })),
   }),
-  output: Shape({ task_id: TaskId, released: Flag(), already: Optional(Flag()), status: Optional(TaskId) }),
+  output: Shape({ task_id: TaskId, released: Flag(), already: Optional(Flag()), status: Optional(StatusWord) }),
   errors: ["TASK_NOT_FOUND", "AGENT_REQUIRED", "AGENT_NOT_FOUND", "LEASE_LOST", "NOT_HOLDER"],
   examples: [{ line: 'lodestar task release TASK-001 --note "Needs the schema of TASK-004 first" --block', shows: "Give it back and say why" }],
   run: async (input, context) => {
@@ -54,7 +54,7 @@ export default command({
       }),
     );
     await runtime.append([{ type: "task.updated", task_id: input.task_id, data: { updated_fields: ["status"], status: "blocked" }, ...(agent_id === undefined ? {} : { agent_id }) }]);
-    return { ...done, status: "blocked" };
+    return { ...done, status: "blocked" as const };
   },
   next: () => [{ command: "task.next", input: {}, why: "Take other work" }],
   view: ({ task_id, status }) => [line(`Released claim on ${task_id}${status === "blocked" ? " and set it to blocked" : ""}`, "good")],

@@ -37,12 +37,18 @@ export const taskFields = {
 
 /** A task's data for an answer: no empty lists, instants in one form. */
 export function taskData(task: Task): Record<string, unknown> & { id: string; title: string; priority: number; status: Task["status"] } {
-  const { acceptance_criteria, depends_on, labels, locks, reopens, created_at, updated_at, completed_at, verified_at, description, ...rest } = task;
+  const { id, title, description, acceptance_criteria, depends_on, labels, locks, priority, status, reopens, ...rest } = task;
+  const { created_at, updated_at, completed_at, verified_at, ...others } = rest;
   return {
-    ...rest,
+    id,
+    title,
     ...(description === undefined || description === "" ? {} : { description }),
-    ...filled({ acceptance_criteria, depends_on, labels, locks, reopens }),
+    ...filled({ acceptance_criteria, depends_on, labels, locks }),
+    priority,
+    status,
+    ...filled({ reopens }),
     ...instants({ created_at, updated_at, completed_at, verified_at }),
+    ...others,
   };
 }
 

@@ -1,4 +1,5 @@
 import { LodestarError } from "../../core/errors.ts";
+import { fault } from "../../core/fault.ts";
 import { newLeaseId } from "../../core/ids.ts";
 import { keyOf, type Task } from "../../core/task.ts";
 import { formatInstant, SECOND } from "../../core/time.ts";
@@ -70,6 +71,7 @@ export async function takeThese(context: Context, ids: readonly string[], taking
   for (let round = 0; round < ROUNDS; round += 1) {
     const seen = await look(context, "write", taking.agent_id);
     const { standings, candidates } = await candidatesOf(context, seen, ids, taking);
+    fault("before-grant");
     const result = await runtime.claim(request(context, seen, taking, candidates, { take: "all", resume: false }));
     switch (result.kind) {
       case "granted": {
@@ -182,6 +184,7 @@ export async function takeNext(context: Context, taking: Taking, wish: { readonl
   for (let round = 0; round < ROUNDS; round += 1) {
     const seen = await look(context, "write", taking.agent_id);
     const offers = offersFor(seen, taking, wish.label, HANDFUL);
+    fault("before-grant");
     const result = await runtime.claim(
       request(context, seen, taking, offers.map((offer) => candidate(seen, offer)), { take: "first", resume: !wish.another }),
     );

@@ -38,7 +38,7 @@ export default command({
     agent_id: Optional(AgentId),
   }),
   output: Shape({ ...taskFields, updated_fields: List(Text()) }),
-  errors: ["TASK_NOT_FOUND", "DEPENDENCY_CYCLE"],
+  errors: ["TASK_NOT_FOUND", "NOT_CLAIMABLE", "DEPENDENCY_CYCLE"],
   examples: [
     { line: "lodestar task update TASK-001 --priority 5 --add-label urgent", shows: "More urgent" },
     { line: "lodestar task update TASK-002 --add-dep TASK-001", shows: "Let it wait for another" },

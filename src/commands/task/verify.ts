@@ -9,12 +9,13 @@ import { NoteText } from "./shapes.ts";
 const Verified = Shape({
   task_id: TaskId,
   status: StatusWord,
-  unblocked: Optional(List(TaskId, { description: "What this call made claimable; with several ids it is told once, beside them" })),
   verified_by: Optional(AgentId),
   already: Optional(Flag()),
 });
-const One = Shape({ ...Verified.properties, unblocked: List(TaskId) });
-const Several = Shape({ verified: List(Verified), unblocked: List(TaskId) });
+/** With several ids it is told once, beside them. */
+const unblocked = List(TaskId, { description: "What this call made claimable" });
+const One = Shape({ ...Verified.properties, unblocked });
+const Several = Shape({ verified: List(Verified), unblocked });
 
 export default command({
   name: "task.verify",

@@ -1,6 +1,7 @@
 import { newLeaseId } from "../../core/ids.ts";
 import type { Millis } from "../../core/time.ts";
 import type { Ticket } from "../../runtime/store.ts";
+import type { SpecKey } from "../../spec/file.ts";
 import type { Context } from "../context.ts";
 
 /** How often a waiter looks whether anything was written: a stat and a pragma, far below a millisecond. */
@@ -24,43 +25,66 @@ export async function waitFor<T>(context: Context, patience: Millis, ticket: Tic
   try {
     if (ticket !== undefined) await (await context.runtime()).queue(ticket);
     for (;;) {
+      // Before the attempt: what changes while it looks is a reason for the next one.
+      const before = await markNow(context);
       const got = await attempt();
       if (got !== undefined) return got;
       if (context.clock.now() >= deadline) return undefined;
-      await untilChanged(context, deadline, ticket);
+      await untilChanged(context, deadline, ticket, before);
     }
   } finally {
     if (ticket !== undefined) await (await context.runtime()).dequeue(ticket.ticket_id);
   }
 }
 
-/** Sleeps until a new attempt may succeed: an event, another spec, a lease that ran out, our turn in the queue, or the deadline. */
-export async function untilChanged(context: Context, deadline: Millis, ticket: Ticket | undefined): Promise<void> {
+/** Both planes at a moment: a change since then is a reason to look again. */
+export interface Mark {
+  readonly at: Millis;
+  readonly spec: SpecKey | undefined;
+  readonly seq: number | undefined;
+  readonly pulse: number | undefined;
+  /** How long until the next live lease runs out. */
+  readonly expiry: Millis;
+}
+
+const NOTHING_NEW = Number.MAX_SAFE_INTEGER;
+
+export async function markNow(context: Context): Promise<Mark> {
+  const at = context.clock.now();
+  const spec = context.spec.key();
   const runtime = await context.runtimeIfAny();
-  const query = { since: Number.MAX_SAFE_INTEGER, worktree: context.worktree, branch: "" };
-  const before = await runtime?.observe(query);
-  const key = context.spec.key();
-  const started = context.clock.now();
-  const expiry = Math.min(...(before?.leases ?? []).map((lease) => lease.expires_at - (before?.now ?? 0)));
-  let pulse = await runtime?.pulse();
+  const pulse = await runtime?.pulse();
+  const seen = await runtime?.observe({ since: NOTHING_NEW, worktree: context.worktree, branch: "" });
+  const expiry = Math.min(...(seen?.leases ?? []).map((lease) => lease.expires_at - (seen?.now ?? 0)));
+  return { at, spec, seq: seen?.last_seq, pulse, expiry };
+}
+
+/**
+ * Sleeps until a new attempt may succeed: an event, another spec, a lease that ran out, our turn in the queue, or the deadline.
+ *
+ * @param before taken before the attempt that failed: nothing that happened since is slept through.
+ */
+export async function untilChanged(context: Context, deadline: Millis, ticket: Ticket | undefined, before: Mark): Promise<void> {
+  let { pulse } = before;
   let wasFirst = ticket === undefined;
-  let renewed = started;
+  let renewed = context.clock.now();
   for (;;) {
-    const now = context.clock.now();
-    if (now >= deadline || now - started >= expiry) return;
-    await Bun.sleep(Math.max(1, Math.min(GLANCE, deadline - now, expiry - (now - started))));
-    if (context.spec.key() !== key) return;
-    // A runtime that somebody made meanwhile is a change too.
-    if (runtime === undefined && (await context.runtimeIfAny()) !== undefined) return;
+    if (context.spec.key() !== before.spec) return;
+    const runtime = await context.runtimeIfAny();
     const beat = await runtime?.pulse();
     if (beat !== pulse) {
       pulse = beat;
-      if ((await runtime?.observe(query))?.last_seq !== before?.last_seq) return;
+      // Also where somebody has made the runtime meanwhile.
+      if ((await runtime?.observe({ since: NOTHING_NEW, worktree: context.worktree, branch: "" }))?.last_seq !== before.seq) return;
     }
-    if (ticket === undefined || context.clock.now() - renewed < TICKET_RENEWAL) continue;
-    renewed = context.clock.now();
-    const turn = await runtime?.queue(ticket);
-    if (turn?.first === true && !wasFirst) return;
-    wasFirst = turn?.first ?? false;
+    const now = context.clock.now();
+    if (now >= deadline || now - before.at >= before.expiry) return;
+    if (ticket !== undefined && now - renewed >= TICKET_RENEWAL) {
+      renewed = now;
+      const turn = await runtime?.queue(ticket);
+      if (turn?.first === true && !wasFirst) return;
+      wasFirst = turn?.first ?? false;
+    }
+    await Bun.sleep(Math.max(1, Math.min(GLANCE, deadline - now, before.expiry - (now - before.at))));
   }
 }

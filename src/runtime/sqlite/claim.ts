@@ -1,4 +1,5 @@
-import { type Holding, isLive, LockTable } from "../../lease/rules.ts";
+import { LockTable } from "../../lease/locks.ts";
+import { type Holding, isLive } from "../../lease/rules.ts";
 import type { Candidate, ClaimRequest, ClaimResult, Grant, LockConflict } from "../store.ts";
 import { isKnown, touch } from "./agents.ts";
 import { mismatch, once } from "./idempotency.ts";

@@ -12,4 +12,5 @@ const RENEW = "update runtime set runtime_id = lower(hex(randomblob(12))) where 
 export function clear(step: WriteStep): void {
   for (const table of TABLES) step.sql.run(`delete from ${table}`);
   step.sql.run(RENEW);
+  step.forgetEvents();
 }

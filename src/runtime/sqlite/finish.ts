@@ -1,5 +1,5 @@
+import { type FinishVerdict, isRepeat, judgeFinish } from "../../lease/finishing.ts";
 import type { LeaseEnd } from "../../lease/lease.ts";
-import { type FinishVerdict, isRepeat, judgeFinish } from "../../lease/rules.ts";
 import type { EventType, Finished, FinishRequest, FinishResult, FinishStep, RecordedOutcome } from "../store.ts";
 import { touch } from "./agents.ts";
 import { namesStranger } from "./holding.ts";

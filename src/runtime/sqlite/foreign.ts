@@ -1,6 +1,7 @@
 import { existsSync, renameSync } from "node:fs";
 import { LodestarError } from "../../core/errors.ts";
-import { openReadable, resolveFolder, sizeOf } from "./file.ts";
+import { openWritable, resolveFolder, sizeOf } from "./file.ts";
+import { mapError } from "./map.ts";
 import { identify } from "./migrate.ts";
 import { Sql } from "./sql.ts";
 
@@ -33,21 +34,27 @@ export function moveAsideForeign(path: string): string | undefined {
   let n = 1;
   while (PARTS.some((part) => existsSync(`${at}.foreign-${n}${part}`))) n += 1;
   const target = `${at}.foreign-${n}`;
-  // The database last: should this process die in between, it is still foreign, and its WAL is beside the new name or the old.
-  for (const part of ["-wal", "-shm", ""]) {
-    if (existsSync(`${at}${part}`)) renameSync(`${at}${part}`, `${target}${part}`);
-  }
+  for (const part of PARTS) if (existsSync(`${at}${part}`)) renameSync(`${at}${part}`, `${target}${part}`);
   return target;
 }
 
-const PARTS = ["", "-wal", "-shm"] as const;
+const PARTS = ["-wal", "-shm", ""] as const;
 const BUSY_TIMEOUT = 5000;
 
+/** Whether the file is foreign; if so, what its WAL holds is brought into it, so that a death between two renames loses nothing. */
 function isForeign(path: string): boolean {
-  const sql = new Sql(openReadable(path, BUSY_TIMEOUT).db);
   try {
-    return identify(sql).kind === "foreign";
-  } finally {
-    sql.close();
+    const sql = new Sql(openWritable(path, false));
+    try {
+      sql.run(`pragma busy_timeout = ${BUSY_TIMEOUT}`);
+      if (identify(sql).kind !== "foreign") return false;
+      // Passive: it waits for nobody. What it leaves, because the other program has the file open, moves along in the WAL.
+      sql.all("pragma wal_checkpoint(passive)");
+      return true;
+    } finally {
+      sql.close();
+    }
+  } catch (cause) {
+    throw mapError(cause, path);
   }
 }

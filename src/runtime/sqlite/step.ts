@@ -115,6 +115,11 @@ export class WriteStep {
     this.sql.run(APPEND, { seq: this.#seq, now: this.now, type, agent_id, task_id, data: json(data) });
   }
 
+  /** After all events were removed: who asks for those since an earlier one learns that they are gone. */
+  forgetEvents(): void {
+    this.#prunedSeq = this.#seq;
+  }
+
   /** Does several things as one: what was done is taken back when the result is not `kept`. Counters may skip. */
   allOrNone<T>(work: () => T, kept: (result: T) => boolean): T {
     this.sql.run("savepoint step");

@@ -1,0 +1,2 @@
+// E: what any program costs.
+export {};
