@@ -7,10 +7,11 @@
  *
  * Prints medians in milliseconds and their ratios; nothing is asserted, because machines differ and are noisy.
  */
+
+import { Database } from "bun:sqlite";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { Database } from "bun:sqlite";
 import { build, compile } from "../build.ts";
 import { generateSpec } from "./bench/generate.ts";
 
@@ -24,7 +25,10 @@ const RUNS = Number(option("runs") ?? 21);
 const scratch = mkdtempSync(join(tmpdir(), "lodestar-bench-"));
 const lodestar = build();
 const floor = Object.fromEntries(
-  ["empty", "query", "commit", "write"].map((name) => [name, compile(join(import.meta.dir, "bench", "floors", `${name}.ts`), join(scratch, `floor-${name}`))]),
+  ["empty", "query", "commit", "write"].map((name) => [
+    name,
+    compile(join(import.meta.dir, "bench", "floors", `${name}.ts`), join(scratch, `floor-${name}`)),
+  ]),
 ) as Record<"empty" | "query" | "commit" | "write", string>;
 
 interface Timed {
@@ -38,14 +42,20 @@ interface Timed {
 
 function run(argv: readonly string[], cwd: string): { readonly ms: number; readonly stdout: string } {
   const started = Bun.nanoseconds();
-  const child = Bun.spawnSync([...argv], { cwd, env: { PATH: process.env.PATH ?? "", HOME: scratch }, stdout: "pipe", stderr: "pipe" });
+  const child = Bun.spawnSync([...argv], {
+    cwd,
+    env: { PATH: process.env.PATH ?? "", HOME: scratch },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
   const ms = (Bun.nanoseconds() - started) / 1e6;
   if (child.exitCode !== 0) throw new Error(`${argv.join(" ")} failed: ${child.stdout}${child.stderr}`);
   return { ms, stdout: child.stdout.toString() };
 }
 
 const sorted = (times: readonly number[]): number[] => [...times].sort((a, b) => a - b);
-const quantile = (times: readonly number[], q: number): number => sorted(times)[Math.min(times.length - 1, Math.floor(times.length * q))] ?? Number.NaN;
+const quantile = (times: readonly number[], q: number): number =>
+  sorted(times)[Math.min(times.length - 1, Math.floor(times.length * q))] ?? Number.NaN;
 const median = (times: readonly number[]): number => quantile(times, 0.5);
 
 function prepare(count: number): string {
@@ -79,7 +89,9 @@ function measure(count: number): void {
   writeFileSync(copy, readFileSync(join(repository, ".lodestar", "spec.yaml")));
 
   // Each done needs a claimed task of its own.
-  const free = (JSON.parse(call("task", "next", "-n", String(3 * RUNS + 10)).stdout).data.tasks as { id: string }[]).map(({ id }) => id);
+  const free = (
+    JSON.parse(call("task", "next", "-n", String(3 * RUNS + 10)).stdout).data.tasks as { id: string }[]
+  ).map(({ id }) => id);
   let at = 0;
   const nextFree = () => free[at++ % Math.max(1, free.length)] ?? "";
   let claimed = "";
@@ -127,7 +139,14 @@ function measure(count: number): void {
   const floorOf = (name: string) => (name === "--version" || name.startsWith("E ") ? "E" : "Q");
   for (const { name, times } of commands) {
     const against = floorOf(name);
-    rows.push({ tasks: count, command: name, median_ms: median(times), quartiles_ms: [quantile(times, 0.25), quantile(times, 0.75)], floor: against, ratio: median(times) / of(`${against} `) });
+    rows.push({
+      tasks: count,
+      command: name,
+      median_ms: median(times),
+      quartiles_ms: [quantile(times, 0.25), quantile(times, 0.75)],
+      floor: against,
+      ratio: median(times) / of(`${against} `),
+    });
   }
   rebuild(count, repository);
 }
@@ -141,22 +160,37 @@ function rebuild(count: number, repository: string): void {
     writeFileSync(path, readFileSync(path, "utf8").replace(/title: .*/, `title: edited by hand ${i}`));
     Bun.sleepSync(80);
     local.push(run([lodestar, "task", "next", "--json"], repository).ms);
-    for (const suffix of ["", "-wal", "-shm"]) rmSync(`${join(repository, ".lodestar", "index.sqlite")}${suffix}`, { force: true });
+    for (const suffix of ["", "-wal", "-shm"])
+      rmSync(`${join(repository, ".lodestar", "index.sqlite")}${suffix}`, { force: true });
     whole.push(run([lodestar, "task", "update", "T-000001", "--priority", String(i + 7), "--json"], repository).ms);
   }
   const query = rows.find((row) => row.tasks === count && row.command.startsWith("Q "))?.median_ms ?? Number.NaN;
-  for (const [command, times] of [["next after a hand edit", local], ["update without an index", whole]] as const) {
-    rows.push({ tasks: count, command, median_ms: median(times), quartiles_ms: [quantile(times, 0.25), quantile(times, 0.75)], floor: "Q", ratio: median(times) / query });
+  for (const [command, times] of [
+    ["next after a hand edit", local],
+    ["update without an index", whole],
+  ] as const) {
+    rows.push({
+      tasks: count,
+      command,
+      median_ms: median(times),
+      quartiles_ms: [quantile(times, 0.25), quantile(times, 0.75)],
+      floor: "Q",
+      ratio: median(times) / query,
+    });
   }
 }
 
-console.log(`${cpus()[0]?.model ?? "unknown processor"}, ${availableParallelism()} cores, Bun ${Bun.version}; medians of ${RUNS} runs, in turn`);
+console.log(
+  `${cpus()[0]?.model ?? "unknown processor"}, ${availableParallelism()} cores, Bun ${Bun.version}; medians of ${RUNS} runs, in turn`,
+);
 for (const size of SIZES) {
   measure(size);
   console.log(`\n${size} tasks`);
   for (const row of rows.filter(({ tasks }) => tasks === size)) {
     const [low, high] = row.quartiles_ms;
-    console.log(`  ${row.command.padEnd(26)} ${row.median_ms.toFixed(1).padStart(8)} ms  (${low.toFixed(1)} … ${high.toFixed(1)})  ${row.ratio.toFixed(2)} × ${row.floor}`);
+    console.log(
+      `  ${row.command.padEnd(26)} ${row.median_ms.toFixed(1).padStart(8)} ms  (${low.toFixed(1)} … ${high.toFixed(1)})  ${row.ratio.toFixed(2)} × ${row.floor}`,
+    );
   }
 }
 const out = option("out");

@@ -7,7 +7,7 @@ import type { Random } from "./core/ids.ts";
 import { type Clock, DEFAULT_TTL, parseTtl } from "./core/time.ts";
 import { findPlace, mainPlace, type Place, readHead, sharedFolder } from "./git/worktree.ts";
 import type { Idempotency, RuntimeStore } from "./runtime/store.ts";
-import { SpecPlane, type SpecPaths } from "./spec/plane.ts";
+import { type SpecPaths, SpecPlane } from "./spec/plane.ts";
 
 /** What a face knows of the world around a call. */
 export interface World {
@@ -50,9 +50,13 @@ function locate(cwd: string): Found {
   try {
     const place = findPlace(cwd);
     if (place !== undefined) return { place, problem: undefined };
-    const problem = new LodestarError("NOT_INITIALIZED", `${cwd} is inside a bare repository, where no spec is checked out`, {
-      hint: "Run Lodestar in one of its worktrees (`git worktree add`).",
-    });
+    const problem = new LodestarError(
+      "NOT_INITIALIZED",
+      `${cwd} is inside a bare repository, where no spec is checked out`,
+      {
+        hint: "Run Lodestar in one of its worktrees (`git worktree add`).",
+      },
+    );
     return { place: undefined, problem };
   } catch (cause) {
     if (cause instanceof LodestarError) return { place: undefined, problem: cause };
@@ -114,7 +118,8 @@ class Wiring implements Context {
   }
 
   get place(): Place {
-    if (this.#place === undefined) throw this.problem ?? new LodestarError("NOT_INITIALIZED", `${this.cwd} is no place for a spec`);
+    if (this.#place === undefined)
+      throw this.problem ?? new LodestarError("NOT_INITIALIZED", `${this.cwd} is no place for a spec`);
     return this.#place;
   }
 
@@ -152,9 +157,13 @@ class Wiring implements Context {
     const named = this.env.LODESTAR_RUNTIME;
     if (named === undefined || named === "") return join(sharedFolder(this.place), "runtime.sqlite");
     if (/^[a-z]+:\/\//i.test(named)) {
-      throw new LodestarError("USAGE", `LODESTAR_RUNTIME names ${named.replace(/:.*/, "://…")}, which this version cannot use: it knows local SQLite files.`, {
-        hint: "Give a path, or unset LODESTAR_RUNTIME.",
-      });
+      throw new LodestarError(
+        "USAGE",
+        `LODESTAR_RUNTIME names ${named.replace(/:.*/, "://…")}, which this version cannot use: it knows local SQLite files.`,
+        {
+          hint: "Give a path, or unset LODESTAR_RUNTIME.",
+        },
+      );
     }
     return isAbsolute(named) ? named : resolve(this.cwd, named);
   }
@@ -225,14 +234,21 @@ class Wiring implements Context {
       }
       mkdirSync(folder, { recursive: true });
     } catch (cause) {
-      throw new LodestarError("READ_ONLY", `${folder} cannot be written: ${(cause as Error).message}`, { cause, details: { path } });
+      throw new LodestarError("READ_ONLY", `${folder} cannot be written: ${(cause as Error).message}`, {
+        cause,
+        details: { path },
+      });
     }
     if (!own) return;
     const remote = remoteMount(folder);
     if (remote !== undefined) {
-      throw new LodestarError("RUNTIME_UNSUPPORTED_FILESYSTEM", `${folder} is on a ${remote} mount, where SQLite's locks do not hold between machines.`, {
-        details: { path, mount: remote },
-      });
+      throw new LodestarError(
+        "RUNTIME_UNSUPPORTED_FILESYSTEM",
+        `${folder} is on a ${remote} mount, where SQLite's locks do not hold between machines.`,
+        {
+          details: { path, mount: remote },
+        },
+      );
     }
     if (known !== undefined && isTracked(place, path)) {
       throw new LodestarError("RUNTIME_TRACKED", `${path} is tracked by Git; a runtime is never committed.`, {
@@ -320,7 +336,9 @@ function sorted(input: Readonly<Record<string, unknown>>): [string, unknown][] {
 const specPath = (place: Place): string => join(place.root, ".lodestar", "spec.yaml");
 
 export function notInitialized(cwd: string, problem: LodestarError | undefined): LodestarError {
-  return problem ?? new LodestarError("NOT_INITIALIZED", `Lodestar is not set up in ${cwd}`, { details: { path: cwd } });
+  return (
+    problem ?? new LodestarError("NOT_INITIALIZED", `Lodestar is not set up in ${cwd}`, { details: { path: cwd } })
+  );
 }
 
 /** Where a place's spec, index and lock are. The lock follows a symlinked spec, so that all who write one file share one lock. */
@@ -328,7 +346,10 @@ function specPaths(place: Place): SpecPaths {
   const folder = join(place.root, ".lodestar");
   const spec = specPath(place);
   const home = lockHome(spec, place);
-  const lock = home.git === undefined ? join(home.root, ".lodestar", "spec.lock") : join(home.git.git_dir, "lodestar", lockName(home));
+  const lock =
+    home.git === undefined
+      ? join(home.root, ".lodestar", "spec.lock")
+      : join(home.git.git_dir, "lodestar", lockName(home));
   const paths = { spec, index: join(folder, "index.sqlite"), lock };
   return place.git === undefined ? paths : { ...paths, git_index_lock: join(place.git.git_dir, "index.lock") };
 }

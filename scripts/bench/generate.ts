@@ -9,7 +9,10 @@ function seeded(seed: number): () => number {
   };
 }
 
-const WORDS = "add check the parser for nested lists and keep order of keys when a file is saved under load retry after a lost reply".split(" ");
+const WORDS =
+  "add check the parser for nested lists and keep order of keys when a file is saved under load retry after a lost reply".split(
+    " ",
+  );
 
 /**
  * A spec of `count` tasks in the shape of real projects: features of about 40 tasks, each task depending on up to three earlier ones of
@@ -36,15 +39,32 @@ export function generateSpec(count: number, seed = 1): string {
       "    acceptance_criteria:",
       `      - ${words(8)}`,
       `      - ${words(7)}`,
-      ...(needs.length === 0 ? [] : ["    depends_on:", ...needs.map((need) => `      - T-${String(need).padStart(6, "0")}`)]),
+      ...(needs.length === 0
+        ? []
+        : ["    depends_on:", ...needs.map((need) => `      - T-${String(need).padStart(6, "0")}`)]),
       `    labels: [${WORDS[pick(8)]}, ${WORDS[8 + pick(8)]}]`,
       `    locks: ['src/part-${pick(400)}/**']`,
       `    priority: ${1 + pick(5) * 50}`,
       `    status: ${isVerified ? "verified" : "ready"}`,
       "    created_at: '2026-01-04T09:19:43.789Z'",
       "    updated_at: '2026-01-04T09:19:43.789Z'",
-      ...(isVerified ? ["    completed_by: A1", "    completed_at: '2026-01-05T09:19:43.789Z'", "    verified_by: A2", "    verified_at: '2026-01-06T09:19:43.789Z'"] : []),
-      ...(i % 10 === 0 ? ["    prd:", "      source: PRD.md", "      refs:", `        - anchor: '#section-${pick(30)}'`, `      excerpt: ${words(20)}`] : []),
+      ...(isVerified
+        ? [
+            "    completed_by: A1",
+            "    completed_at: '2026-01-05T09:19:43.789Z'",
+            "    verified_by: A2",
+            "    verified_at: '2026-01-06T09:19:43.789Z'",
+          ]
+        : []),
+      ...(i % 10 === 0
+        ? [
+            "    prd:",
+            "      source: PRD.md",
+            "      refs:",
+            `        - anchor: '#section-${pick(30)}'`,
+            `      excerpt: ${words(20)}`,
+          ]
+        : []),
     );
   }
   return `${lines.join("\n")}\n`;

@@ -72,8 +72,18 @@ export interface Stream<I extends TSchema> {
 }
 
 type Defaulted =
-  | "tool" | "positional" | "aliases" | "options" | "hidden" | "long_text" | "examples" | "errors" | "anywhere" | "next";
-type Definition<I extends TSchema, O extends TSchema> = Omit<Command<I, O>, Defaulted> & Partial<Pick<Command<I, O>, Defaulted>>;
+  | "tool"
+  | "positional"
+  | "aliases"
+  | "options"
+  | "hidden"
+  | "long_text"
+  | "examples"
+  | "errors"
+  | "anywhere"
+  | "next";
+type Definition<I extends TSchema, O extends TSchema> = Omit<Command<I, O>, Defaulted> &
+  Partial<Pick<Command<I, O>, Defaulted>>;
 
 /** A command as any face sees it: input and output are whatever its schemas say. */
 // biome-ignore lint/suspicious/noExplicitAny: run, next and view are contravariant in the input; faces only pass checked values.

@@ -56,7 +56,10 @@ function writesPlanes(command: AnyCommand, input: Record<string, unknown>): bool
 
 function requirePlace(command: AnyCommand, context: Context): void {
   if (command.anywhere || context.initialized) return;
-  throw context.problem ?? new LodestarError("NOT_INITIALIZED", `Lodestar is not set up in ${context.cwd}`, { details: { path: context.cwd } });
+  throw (
+    context.problem ??
+    new LodestarError("NOT_INITIALIZED", `Lodestar is not set up in ${context.cwd}`, { details: { path: context.cwd } })
+  );
 }
 
 /**
@@ -69,9 +72,13 @@ async function answerOnce(command: AnyCommand, input: Record<string, unknown>, c
   const runtime = await context.runtime();
   const intent = await runtime.intend(idempotency, {});
   if (intent.kind === "mismatch") {
-    throw new LodestarError("IDEMPOTENCY_MISMATCH", `The idempotency key ${JSON.stringify(idempotency.key)} belongs to another request.`, {
-      details: { idempotency_key: idempotency.key },
-    });
+    throw new LodestarError(
+      "IDEMPOTENCY_MISMATCH",
+      `The idempotency key ${JSON.stringify(idempotency.key)} belongs to another request.`,
+      {
+        details: { idempotency_key: idempotency.key },
+      },
+    );
   }
   if (intent.kind === "answered") return intent.answer;
   const data = await command.run(input, context);

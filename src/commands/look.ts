@@ -25,7 +25,13 @@ const MIRROR_LAG = 32;
  */
 export async function look(context: Context, mode: "read" | "write", agent_id?: string): Promise<Look> {
   const index = await context.spec.index(mode);
-  return lookWith(context, index, mode === "write" ? await context.runtime() : await context.runtimeIfAny(), mode, agent_id);
+  return lookWith(
+    context,
+    index,
+    mode === "write" ? await context.runtime() : await context.runtimeIfAny(),
+    mode,
+    agent_id,
+  );
 }
 
 /** {@link look} at a given state of the spec. */
@@ -39,21 +45,30 @@ export async function lookWith(
   const header = index.header();
   if (header === undefined) throw new LodestarError("INTERNAL", "The index has no header after it was refreshed.");
   if (runtime === undefined) return { index, header, schedule: new Schedule(index, []) };
-  const where = { worktree: context.worktree, branch: context.head().branch, ...(agent_id === undefined ? {} : { agent_id }) };
+  const where = {
+    worktree: context.worktree,
+    branch: context.head().branch,
+    ...(agent_id === undefined ? {} : { agent_id }),
+  };
   let seen = await runtime.observe({ ...where, since: header.runtime_version });
   const isMirrored = seen.runtime_id === header.runtime_id;
   if (!isMirrored && header.runtime_version > 0) seen = await runtime.observe({ ...where, since: 0 });
   const known = isMirrored ? [...index.mirrored<RecordedOutcome>(), ...seen.outcomes] : seen.outcomes;
   const schedule = new Schedule(index, known);
-  if (mode === "write" && seen.outcomes.length > MIRROR_LAG) bringMirrorUpToDate(index, schedule, seen);
+  if (mode === "write" && seen.outcomes.length > MIRROR_LAG) bringMirrorUpToDate(index, header, schedule, seen);
   return { index, header, schedule, seen };
 }
 
-function bringMirrorUpToDate(index: SpecIndex, schedule: Schedule<RecordedOutcome>, seen: Observation): void {
+function bringMirrorUpToDate(
+  index: SpecIndex,
+  header: Header,
+  schedule: Schedule<RecordedOutcome>,
+  seen: Observation,
+): void {
   const differing = new Set([...schedule.differing()].map(({ task }) => task.id));
   try {
     // Outcomes of tasks that this spec does not have are mirrored too: a later edit may bring the task.
-    index.mirror(seen.runtime_id, seen.version, seen.outcomes, ({ task_id, created_at }) => {
+    index.mirror(header, seen.runtime_id, seen.version, seen.outcomes, ({ task_id, created_at }) => {
       const standing = schedule.standing(task_id);
       return standing !== undefined && keyOf(standing.task).created_at === created_at && !differing.has(task_id);
     });
@@ -66,16 +81,26 @@ function bringMirrorUpToDate(index: SpecIndex, schedule: Schedule<RecordedOutcom
  * The task as it stands.
  * @throws LodestarError `TASK_NOT_FOUND` (naming the branch where the runtime has seen it); `SPEC_INVALID` when merging left two of it.
  */
-export async function requireTask(context: Context, { header, schedule }: Pick<Look, "header" | "schedule">, id: string): Promise<Standing<RecordedOutcome>> {
+export async function requireTask(
+  context: Context,
+  { header, schedule }: Pick<Look, "header" | "schedule">,
+  id: string,
+): Promise<Standing<RecordedOutcome>> {
   const twice = header.broken.find((problem) => problem.task_id === id);
   if (twice !== undefined) {
-    throw new LodestarError("SPEC_INVALID", `${context.spec.paths.spec}:${twice.line}:${twice.column}: ${twice.message}`, {
-      details: { path: context.spec.paths.spec, problems: [twice] },
-    });
+    throw new LodestarError(
+      "SPEC_INVALID",
+      `${context.spec.paths.spec}:${twice.line}:${twice.column}: ${twice.message}`,
+      {
+        details: { path: context.spec.paths.spec, problems: [twice] },
+      },
+    );
   }
   const standing = schedule.standing(id);
   if (standing !== undefined) return standing;
-  const elsewhere = (await (await context.runtimeIfAny())?.lookup([id]))?.find(({ outcome }) => outcome !== undefined)?.outcome;
+  const elsewhere = (await (await context.runtimeIfAny())?.lookup([id]))?.find(
+    ({ outcome }) => outcome !== undefined,
+  )?.outcome;
   const branch = elsewhere?.branch;
   throw new LodestarError("TASK_NOT_FOUND", `There is no task ${id} here`, {
     details: { task_id: id, ...(branch === undefined ? {} : { branch }) },

@@ -22,7 +22,9 @@ export function effectiveTask(task: Task, known: RecordedOutcome | undefined): T
   const base = { ...rest, status, reopens: joined.reopens };
   if (joined.rank === 0) return base;
   // Within one round what the spec knows of the work stays where the runtime did not record it: it came through Git.
-  const own = sameReopens(stated.reopens, joined.reopens) ? { completed_at, completed_by, completed_in, verified_at, verified_by } : {};
+  const own = sameReopens(stated.reopens, joined.reopens)
+    ? { completed_at, completed_by, completed_in, verified_at, verified_by }
+    : {};
   const told = {
     completed_at: instant(known.completed_at),
     completed_by: known.completed_by,
@@ -36,10 +38,20 @@ export function effectiveTask(task: Task, known: RecordedOutcome | undefined): T
 const instant = (at: number | undefined): string | undefined => (at === undefined ? undefined : formatInstant(at));
 
 function defined<T extends object>(record: T): { [K in keyof T]?: NonNullable<T[K]> } {
-  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: NonNullable<T[K]> };
+  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: NonNullable<T[K]>;
+  };
 }
 
-const OUTCOME_FIELDS = ["status", "reopens", "completed_at", "completed_by", "completed_in", "verified_at", "verified_by"] as const;
+const OUTCOME_FIELDS = [
+  "status",
+  "reopens",
+  "completed_at",
+  "completed_by",
+  "completed_in",
+  "verified_at",
+  "verified_by",
+] as const;
 
 /**
  * The edit that makes a spec hold an outcome, as a join: never lowering, none when it is there already (T2). A verification goes
@@ -80,9 +92,16 @@ export async function heal(context: Context): Promise<readonly string[]> {
   if (ours.length === 0) return [];
   return context.spec.locked(async (session) => {
     const before = await session.index();
-    const due = ours.filter((row) => isOurs(row, context.worktree, branch) || outcomeEdit(before, row, row.change) !== undefined);
+    const due = ours.filter(
+      (row) => isOurs(row, context.worktree, branch) || outcomeEdit(before, row, row.change) !== undefined,
+    );
     const orphans = due.filter((row) => !isOurs(row, context.worktree, branch));
-    if (orphans.length > 0) await runtime.adopt(orphans.map((row) => row.outbox_id), context.worktree, branch);
+    if (orphans.length > 0)
+      await runtime.adopt(
+        orphans.map((row) => row.outbox_id),
+        context.worktree,
+        branch,
+      );
     const written: string[] = [];
     await session.save((index) => {
       written.length = 0;
@@ -115,9 +134,12 @@ export function isHeld(index: SpecIndex, outcome: RecordedOutcome): boolean {
   return sameOutcome(joinOutcomes(row.outcome, outcome), row.outcome);
 }
 
-const isOurs = (row: OutboxRow, worktree: string, branch: string): boolean => row.target_worktree === worktree && row.target_branch === branch;
+const isOurs = (row: OutboxRow, worktree: string, branch: string): boolean =>
+  row.target_worktree === worktree && row.target_branch === branch;
 
 /** A row of a worktree that is no longer there. */
 function isOrphan(row: OutboxRow, context: Context): boolean {
-  return context.place.git !== undefined && row.target_worktree !== context.worktree && !worktreeExists(row.target_worktree);
+  return (
+    context.place.git !== undefined && row.target_worktree !== context.worktree && !worktreeExists(row.target_worktree)
+  );
 }

@@ -17,9 +17,13 @@ export function refusalError(refusal: Refusal, agent_id: string | undefined): Lo
     case "lost": {
       const { current, task_id } = refusal;
       const now = current === undefined ? "" : `; it is held by ${until(current)}`;
-      return new LodestarError("LEASE_LOST", `The lease${agent_id === undefined ? "" : ` of ${agent_id}`} on ${task_id} is over${now}`, {
-        details: { task_id, ...(current === undefined ? {} : { held_by: holderDetails(current) }) },
-      });
+      return new LodestarError(
+        "LEASE_LOST",
+        `The lease${agent_id === undefined ? "" : ` of ${agent_id}`} on ${task_id} is over${now}`,
+        {
+          details: { task_id, ...(current === undefined ? {} : { held_by: holderDetails(current) }) },
+        },
+      );
     }
     case "not_holder": {
       const { current, task_id } = refusal;
@@ -30,9 +34,13 @@ export function refusalError(refusal: Refusal, agent_id: string | undefined): Lo
       });
     }
     case "agent_required":
-      return new LodestarError("AGENT_REQUIRED", `More than one agent has held ${refusal.task_id}; say which one you are.`, {
-        details: { task_id: refusal.task_id },
-      });
+      return new LodestarError(
+        "AGENT_REQUIRED",
+        `More than one agent has held ${refusal.task_id}; say which one you are.`,
+        {
+          details: { task_id: refusal.task_id },
+        },
+      );
     case "unknown_agent":
       return unknownAgent(agent_id ?? "");
     case "mismatch":
@@ -56,7 +64,9 @@ export function heldError(leases: readonly Lease[], agent_id: string): LodestarE
   const more = leases.length > 1 ? ` (and ${leases.length - 1} more)` : "";
   return new LodestarError("ALREADY_CLAIMED", `Task ${first.task_id} is claimed by ${whose}${more}`, {
     details: { ...holderDetails(first), ...(leases.length > 1 ? { failed: leases.map(holderDetails) } : {}) },
-    ...(own ? { hint: "Work on it in that session, release it there, or set LODESTAR_SESSION to that session's name." } : {}),
+    ...(own
+      ? { hint: "Work on it in that session, release it there, or set LODESTAR_SESSION to that session's name." }
+      : {}),
   });
 }
 
@@ -80,25 +90,37 @@ export function obstacleError(task_id: string, obstacle: Obstacle): LodestarErro
         details: { task_id, blocked_by: obstacle.blocked_by },
       });
     case "cycle":
-      return new LodestarError("NOT_CLAIMABLE", `Task ${task_id} depends on itself through others; \`lodestar doctor\` names the cycle.`, {
-        details: { task_id, reason: "cycle" },
-      });
+      return new LodestarError(
+        "NOT_CLAIMABLE",
+        `Task ${task_id} depends on itself through others; \`lodestar doctor\` names the cycle.`,
+        {
+          details: { task_id, reason: "cycle" },
+        },
+      );
     case "status":
       return new LodestarError("NOT_CLAIMABLE", `Task ${task_id} is ${obstacle.status}, not ready`, {
         details: { task_id, status: obstacle.status },
-        ...(obstacle.status === "done" ? { hint: `To review it, claim it with --review; to work on it again, \`lodestar task reopen ${task_id}\`.` } : {}),
+        ...(obstacle.status === "done"
+          ? { hint: `To review it, claim it with --review; to work on it again, \`lodestar task reopen ${task_id}\`.` }
+          : {}),
       });
   }
 }
 
 /** Several ids, all or none: the first error speaks, `details.failed` names each. */
-export function allOrNone(failures: readonly { readonly task_id: string; readonly error: LodestarError }[], asked: number): void {
+export function allOrNone(
+  failures: readonly { readonly task_id: string; readonly error: LodestarError }[],
+  asked: number,
+): void {
   const [first] = failures;
   if (first === undefined) return;
   if (asked === 1) throw first.error;
   const { code, message, hint, details } = first.error;
   throw new LodestarError(code, failures.length === 1 ? message : `${message} (and ${failures.length - 1} more)`, {
     hint,
-    details: { ...details, failed: failures.map(({ task_id, error }) => ({ task_id, code: error.code, message: error.message })) },
+    details: {
+      ...details,
+      failed: failures.map(({ task_id, error }) => ({ task_id, code: error.code, message: error.message })),
+    },
   });
 }

@@ -7,10 +7,15 @@ import { heal } from "./outcome.ts";
  * After a command that wrote: outcomes that wait for this worktree's spec are written (T2), and the acting agent's lease on the
  * task that the call named is renewed when past half its TTL (L8). Neither can fail the command, which has done its work.
  */
-export async function settleUp(command: AnyCommand, input: Readonly<Record<string, unknown>>, context: Context): Promise<void> {
+export async function settleUp(
+  command: AnyCommand,
+  input: Readonly<Record<string, unknown>>,
+  context: Context,
+): Promise<void> {
   try {
     const healed = await heal(context);
-    if (healed.length > 0) context.warn(`Wrote to the spec what an earlier call had left to write: ${healed.join(", ")}`);
+    if (healed.length > 0)
+      context.warn(`Wrote to the spec what an earlier call had left to write: ${healed.join(", ")}`);
   } catch (cause) {
     if (!(cause instanceof LodestarError)) throw cause;
     context.warn(`Some outcomes still wait to be written to the spec: ${cause.message}`);
@@ -19,7 +24,15 @@ export async function settleUp(command: AnyCommand, input: Readonly<Record<strin
 }
 
 /** Commands that end, move or ask for a lease themselves. */
-const RENEWS_ITSELF = new Set(["task.claim", "task.next", "task.renew", "task.release", "task.done", "task.delete", "agent.leave"]);
+const RENEWS_ITSELF = new Set([
+  "task.claim",
+  "task.next",
+  "task.renew",
+  "task.release",
+  "task.done",
+  "task.delete",
+  "agent.leave",
+]);
 
 async function renewNamed(input: Readonly<Record<string, unknown>>, context: Context): Promise<void> {
   const agent_id = context.actor(typeof input.agent_id === "string" ? input.agent_id : undefined);

@@ -89,7 +89,10 @@ function visit(node: Node, value: unknown, path: readonly (string | number)[], i
     const only = node.anyOf[0];
     if (words.every((word) => word !== undefined)) fail(`must be one of ${words.join(", ")}, not ${describe(value)}`);
     else if (node.anyOf.length === 1 && only !== undefined) visit(only, value, path, issues);
-    else fail(`must be ${node.anyOf.map((option) => NAMES[option.type ?? ""] ?? "something else").join(" or ")}, not ${describe(value)}`);
+    else
+      fail(
+        `must be ${node.anyOf.map((option) => NAMES[option.type ?? ""] ?? "something else").join(" or ")}, not ${describe(value)}`,
+      );
     return;
   }
   if ("const" in node) {
@@ -106,8 +109,12 @@ function visit(node: Node, value: unknown, path: readonly (string | number)[], i
     if (node.minItems !== undefined && value.length < node.minItems) fail(`needs at least ${node.minItems} items`);
     if (node.maxItems !== undefined && value.length > node.maxItems) fail(`has more than ${node.maxItems} items`);
     const items = node.items;
-    if (items !== undefined) value.forEach((item, i) => { visit(items, item, [...path, i], issues); });
-  } else if (typeof value === "object" && value !== null) checkMapping(node, value as Record<string, unknown>, path, issues);
+    if (items !== undefined)
+      value.forEach((item, i) => {
+        visit(items, item, [...path, i], issues);
+      });
+  } else if (typeof value === "object" && value !== null)
+    checkMapping(node, value as Record<string, unknown>, path, issues);
 }
 
 /** The length of a text in characters, as JSON Schema counts: code points, not units of UTF-16. */
@@ -115,9 +122,12 @@ const lengthOf = (text: string): number => [...text].length;
 
 function checkText(node: Node, value: string, fail: (message: string) => void): void {
   const { minLength = 0, maxLength } = node;
-  if (value.length < minLength || (minLength > 1 && lengthOf(value) < minLength)) fail(value === "" ? "must not be empty" : `needs at least ${minLength} characters`);
-  if (maxLength !== undefined && value.length > maxLength && lengthOf(value) > maxLength) fail(`is longer than ${maxLength} characters`);
-  if (node.pattern !== undefined && !matches(node.pattern, value)) fail(`is not written as it must be: ${describe(value)}`);
+  if (value.length < minLength || (minLength > 1 && lengthOf(value) < minLength))
+    fail(value === "" ? "must not be empty" : `needs at least ${minLength} characters`);
+  if (maxLength !== undefined && value.length > maxLength && lengthOf(value) > maxLength)
+    fail(`is longer than ${maxLength} characters`);
+  if (node.pattern !== undefined && !matches(node.pattern, value))
+    fail(`is not written as it must be: ${describe(value)}`);
 }
 
 function checkNumber(node: Node, value: number, fail: (message: string) => void): void {
@@ -125,16 +135,23 @@ function checkNumber(node: Node, value: number, fail: (message: string) => void)
   if (node.maximum !== undefined && value > node.maximum) fail(`must be at most ${node.maximum}, not ${value}`);
 }
 
-function checkMapping(node: Node, value: Record<string, unknown>, path: readonly (string | number)[], issues: Issue[]): void {
+function checkMapping(
+  node: Node,
+  value: Record<string, unknown>,
+  path: readonly (string | number)[],
+  issues: Issue[],
+): void {
   for (const key of node.required ?? []) {
     if (!Object.hasOwn(value, key)) issues.push({ path: [...path, key], message: "is missing" });
   }
   const patterned = Object.values(node.patternProperties ?? {})[0];
   for (const [key, item] of Object.entries(value)) {
-    const known = node.properties !== undefined && Object.hasOwn(node.properties, key) ? node.properties[key] : undefined;
+    const known =
+      node.properties !== undefined && Object.hasOwn(node.properties, key) ? node.properties[key] : undefined;
     if (known !== undefined) visit(known, item, [...path, key], issues);
     else if (patterned !== undefined) visit(patterned, item, [...path, key], issues);
     else if (node.additionalProperties === false) issues.push({ path: [...path, key], message: "is not known here" });
-    else if (typeof node.additionalProperties === "object") visit(node.additionalProperties, item, [...path, key], issues);
+    else if (typeof node.additionalProperties === "object")
+      visit(node.additionalProperties, item, [...path, key], issues);
   }
 }

@@ -11,43 +11,139 @@ export interface CodeInfo {
  * 4 somebody else has it, 5 try again, 6 a file is damaged or not ours, 70 a bug of ours.
  */
 export const CODES = {
-  NOT_CLAIMABLE: { exit: 1, retriable: true, hint: "See why with `lodestar task show ID`; take other work with `lodestar task next`." },
+  NOT_CLAIMABLE: {
+    exit: 1,
+    retriable: true,
+    hint: "See why with `lodestar task show ID`; take other work with `lodestar task next`.",
+  },
   UNMET_DEPENDENCIES: { exit: 1, retriable: true, hint: "The dependencies in details must be verified first." },
-  NOT_DONE: { exit: 1, retriable: true, hint: "Only work that is done can be verified; finish it with `lodestar task done ID`." },
-  HAS_DEPENDENTS: { exit: 1, retriable: false, hint: "Delete the dependents too with --cascade, or remove the dependency from them first." },
-  DEPENDENCY_CYCLE: { exit: 1, retriable: false, hint: "Remove one of the dependencies along the cycle named in details." },
+  NOT_DONE: {
+    exit: 1,
+    retriable: true,
+    hint: "Only work that is done can be verified; finish it with `lodestar task done ID`.",
+  },
+  HAS_DEPENDENTS: {
+    exit: 1,
+    retriable: false,
+    hint: "Delete the dependents too with --cascade, or remove the dependency from them first.",
+  },
+  DEPENDENCY_CYCLE: {
+    exit: 1,
+    retriable: false,
+    hint: "Remove one of the dependencies along the cycle named in details.",
+  },
   ID_TAKEN: { exit: 1, retriable: false, hint: "Choose another id, or leave --id out to have one made." },
-  SELF_VERIFICATION: { exit: 1, retriable: false, hint: "This project wants another agent to verify; leave it to `lodestar task next --review`." },
-  UNHEALTHY: { exit: 1, retriable: false, hint: "Each failed check names its fix; `lodestar doctor --fix` repairs what can be repaired safely." },
-  CONFIRMATION_REQUIRED: { exit: 1, retriable: false, hint: "Run it again with --force once you have read what would be removed." },
-  IDEMPOTENCY_MISMATCH: { exit: 1, retriable: false, hint: "This key was used with other input; choose a new key for a new request." },
-  RUNTIME_UNTRUSTED: { exit: 1, retriable: false, hint: "A person must look at the runtime that the repository names before it is used." },
-  RUNTIME_TRACKED: { exit: 1, retriable: false, hint: "Take it out of Git with `git rm --cached .lodestar/runtime.sqlite` and commit." },
+  SELF_VERIFICATION: {
+    exit: 1,
+    retriable: false,
+    hint: "This project wants another agent to verify; leave it to `lodestar task next --review`.",
+  },
+  UNHEALTHY: {
+    exit: 1,
+    retriable: false,
+    hint: "Each failed check names its fix; `lodestar doctor --fix` repairs what can be repaired safely.",
+  },
+  CONFIRMATION_REQUIRED: {
+    exit: 1,
+    retriable: false,
+    hint: "Run it again with --force once you have read what would be removed.",
+  },
+  IDEMPOTENCY_MISMATCH: {
+    exit: 1,
+    retriable: false,
+    hint: "This key was used with other input; choose a new key for a new request.",
+  },
+  RUNTIME_UNTRUSTED: {
+    exit: 1,
+    retriable: false,
+    hint: "A person must look at the runtime that the repository names before it is used.",
+  },
+  RUNTIME_TRACKED: {
+    exit: 1,
+    retriable: false,
+    hint: "Take it out of Git with `git rm --cached .lodestar/runtime.sqlite` and commit.",
+  },
   USAGE: { exit: 2, retriable: false, hint: "See `lodestar --help`." },
   INVALID_TTL: { exit: 2, retriable: false, hint: "Write a duration from 1s to 7d, such as 90s, 15m, 1h30m or 2d." },
-  INVALID_ID: { exit: 2, retriable: false, hint: "An id has 1 to 100 letters, digits and the signs . _ - and begins with a letter or digit." },
-  AGENT_REQUIRED: { exit: 2, retriable: false, hint: "Say who you are with --agent ID or LODESTAR_AGENT; `lodestar agent join` makes an id." },
+  INVALID_ID: {
+    exit: 2,
+    retriable: false,
+    hint: "An id has 1 to 100 letters, digits and the signs . _ - and begins with a letter or digit.",
+  },
+  AGENT_REQUIRED: {
+    exit: 2,
+    retriable: false,
+    hint: "Say who you are with --agent ID or LODESTAR_AGENT; `lodestar agent join` makes an id.",
+  },
   NOT_INITIALIZED: { exit: 3, retriable: false, hint: "Run `lodestar init` in the repository first." },
-  NOT_A_REPOSITORY: { exit: 3, retriable: false, hint: "The .git file here points to a folder that cannot be seen; mount the main repository too." },
+  NOT_A_REPOSITORY: {
+    exit: 3,
+    retriable: false,
+    hint: "The .git file here points to a folder that cannot be seen; mount the main repository too.",
+  },
   PATH_NOT_FOUND: { exit: 3, retriable: false, hint: "Check the path; nothing was written." },
   TASK_NOT_FOUND: { exit: 3, retriable: false, hint: "See the ids with `lodestar task list`." },
-  AGENT_NOT_FOUND: { exit: 3, retriable: false, hint: "Register with `lodestar agent join`, or resume this id with `lodestar agent join --id ID`." },
-  EVENTS_PRUNED: { exit: 3, retriable: false, hint: "Events that old are gone; begin again from the oldest in details." },
-  ALREADY_CLAIMED: { exit: 4, retriable: true, hint: "Take other work with `lodestar task next --claim`, or wait for this with --wait." },
-  LEASE_LOST: { exit: 4, retriable: false, hint: "Your lease on the task is over; do not write to it. Claim it again if it is claimable." },
-  LOCK_CONFLICT: { exit: 4, retriable: true, hint: "Another agent works on the same files; take other work, wait, or override with --force." },
-  NOT_HOLDER: { exit: 4, retriable: false, hint: "Claim the task first, or override with --force if its holder is known to be gone." },
+  AGENT_NOT_FOUND: {
+    exit: 3,
+    retriable: false,
+    hint: "Register with `lodestar agent join`, or resume this id with `lodestar agent join --id ID`.",
+  },
+  EVENTS_PRUNED: {
+    exit: 3,
+    retriable: false,
+    hint: "Events that old are gone; begin again from the oldest in details.",
+  },
+  ALREADY_CLAIMED: {
+    exit: 4,
+    retriable: true,
+    hint: "Take other work with `lodestar task next --claim`, or wait for this with --wait.",
+  },
+  LEASE_LOST: {
+    exit: 4,
+    retriable: false,
+    hint: "Your lease on the task is over; do not write to it. Claim it again if it is claimable.",
+  },
+  LOCK_CONFLICT: {
+    exit: 4,
+    retriable: true,
+    hint: "Another agent works on the same files; take other work, wait, or override with --force.",
+  },
+  NOT_HOLDER: {
+    exit: 4,
+    retriable: false,
+    hint: "Claim the task first, or override with --force if its holder is known to be gone.",
+  },
   BUSY: { exit: 5, retriable: true, hint: "Other processes are writing; try again." },
   TIMEOUT: { exit: 5, retriable: true, hint: "Nothing came in the time given; wait again, or longer." },
   RUNTIME_UNREACHABLE: { exit: 5, retriable: true, hint: "Check that the runtime can be reached, and try again." },
   DISK_FULL: { exit: 5, retriable: true, hint: "Nothing was changed; free some space and try again." },
-  READ_ONLY: { exit: 6, retriable: false, hint: "Make the folder writable for this user, or name another place with LODESTAR_RUNTIME." },
+  READ_ONLY: {
+    exit: 6,
+    retriable: false,
+    hint: "Make the folder writable for this user, or name another place with LODESTAR_RUNTIME.",
+  },
   SPEC_INVALID: { exit: 6, retriable: false, hint: "Fix the lines named in details; `lodestar doctor` checks again." },
-  SPEC_CONFLICT_MARKERS: { exit: 6, retriable: false, hint: "Resolve the merge in the lines named in details, then run the command again." },
-  RUNTIME_CORRUPT: { exit: 6, retriable: false, hint: "`lodestar doctor --fix` moves the damaged file aside; the spec is not affected." },
+  SPEC_CONFLICT_MARKERS: {
+    exit: 6,
+    retriable: false,
+    hint: "Resolve the merge in the lines named in details, then run the command again.",
+  },
+  RUNTIME_CORRUPT: {
+    exit: 6,
+    retriable: false,
+    hint: "`lodestar doctor --fix` moves the damaged file aside; the spec is not affected.",
+  },
   RUNTIME_TOO_NEW: { exit: 6, retriable: false, hint: "A newer Lodestar wrote this runtime; upgrade this one." },
-  RUNTIME_UNSUPPORTED_FILESYSTEM: { exit: 6, retriable: false, hint: "SQLite needs a local disk; name a local path with LODESTAR_RUNTIME." },
-  INTERNAL: { exit: 70, retriable: false, hint: "This is a defect of Lodestar; please report it with the command and the message." },
+  RUNTIME_UNSUPPORTED_FILESYSTEM: {
+    exit: 6,
+    retriable: false,
+    hint: "SQLite needs a local disk; name a local path with LODESTAR_RUNTIME.",
+  },
+  INTERNAL: {
+    exit: 70,
+    retriable: false,
+    hint: "This is a defect of Lodestar; please report it with the command and the message.",
+  },
 } as const satisfies Record<string, CodeInfo>;
 
 export type Code = keyof typeof CODES;
@@ -66,7 +162,11 @@ export class LodestarError extends Error {
   constructor(
     code: Code,
     message: string,
-    options: { readonly details?: Readonly<Record<string, unknown>>; readonly hint?: string; readonly cause?: unknown } = {},
+    options: {
+      readonly details?: Readonly<Record<string, unknown>>;
+      readonly hint?: string;
+      readonly cause?: unknown;
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;

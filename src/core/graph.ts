@@ -14,7 +14,10 @@ export function topologicalOrder(edges: Edges): string[] {
   const waits = new Map<string, number>();
   const dependents = dependentsOf(edges);
   for (const [node, needs] of edges) waits.set(node, new Set(needs.filter((need) => edges.has(need))).size);
-  const order = [...waits].filter(([, count]) => count === 0).map(([node]) => node).sort();
+  const order = [...waits]
+    .filter(([, count]) => count === 0)
+    .map(([node]) => node)
+    .sort();
   for (let i = 0; i < order.length; i += 1) {
     const freed: string[] = [];
     for (const dependent of dependents.get(order[i] as string) ?? []) {
@@ -26,7 +29,9 @@ export function topologicalOrder(edges: Edges): string[] {
   }
   if (order.length < edges.size) {
     const cycle = findCycle(edges) ?? [];
-    throw new LodestarError("DEPENDENCY_CYCLE", `Tasks depend on each other in a circle: ${cycle.join(" → ")}`, { details: { cycle } });
+    throw new LodestarError("DEPENDENCY_CYCLE", `Tasks depend on each other in a circle: ${cycle.join(" → ")}`, {
+      details: { cycle },
+    });
   }
   return order;
 }
@@ -205,7 +210,8 @@ function countComponent(
         }
       }
     }
-    for (let node = 0; node < component.length; node += 1) total[node] = (total[node] as number) + popCount(reach[node] as number);
+    for (let node = 0; node < component.length; node += 1)
+      total[node] = (total[node] as number) + popCount(reach[node] as number);
   }
   component.forEach((node, i) => {
     const self = cyclic && counted(node) && reachesItself(node, dependents) ? 1 : 0;

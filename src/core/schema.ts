@@ -20,16 +20,25 @@ type Made = Readonly<Record<string | symbol, unknown>>;
 
 const make = (kind: string, fields: Options, options: Options = {}): Made => ({ ...options, [KIND]: kind, ...fields });
 
-export const Text = ((options?: Options) => make("String", { type: "string" }, options)) as unknown as typeof TypeBox.String;
-export const Integer = ((options?: Options) => make("Integer", { type: "integer" }, options)) as unknown as typeof TypeBox.Integer;
-export const Float = ((options?: Options) => make("Number", { type: "number" }, options)) as unknown as typeof TypeBox.Number;
-export const Flag = ((options?: Options) => make("Boolean", { type: "boolean" }, options)) as unknown as typeof TypeBox.Boolean;
+export const Text = ((options?: Options) =>
+  make("String", { type: "string" }, options)) as unknown as typeof TypeBox.String;
+export const Integer = ((options?: Options) =>
+  make("Integer", { type: "integer" }, options)) as unknown as typeof TypeBox.Integer;
+export const Float = ((options?: Options) =>
+  make("Number", { type: "number" }, options)) as unknown as typeof TypeBox.Number;
+export const Flag = ((options?: Options) =>
+  make("Boolean", { type: "boolean" }, options)) as unknown as typeof TypeBox.Boolean;
 export const Unknown = ((options?: Options) => make("Unknown", {}, options)) as unknown as typeof TypeBox.Unknown;
 export const Literal = ((value: string | number | boolean, options?: Options) =>
   make("Literal", { const: value, type: typeof value }, options)) as unknown as typeof TypeBox.Literal;
-export const List = ((items: Made, options?: Options) => make("Array", { type: "array", items }, options)) as unknown as typeof TypeBox.Array;
-export const Union = ((anyOf: readonly Made[], options?: Options) => make("Union", { anyOf }, options)) as unknown as typeof TypeBox.Union;
-export const Optional = ((schema: Made) => ({ ...schema, [OPTIONAL]: "Optional" })) as unknown as typeof TypeBox.Optional;
+export const List = ((items: Made, options?: Options) =>
+  make("Array", { type: "array", items }, options)) as unknown as typeof TypeBox.Array;
+export const Union = ((anyOf: readonly Made[], options?: Options) =>
+  make("Union", { anyOf }, options)) as unknown as typeof TypeBox.Union;
+export const Optional = ((schema: Made) => ({
+  ...schema,
+  [OPTIONAL]: "Optional",
+})) as unknown as typeof TypeBox.Optional;
 
 /** A mapping with these properties; those that are not {@link Optional} are required. */
 export const Shape = ((properties: Readonly<Record<string, Made>>, options?: Options) => {
@@ -39,7 +48,11 @@ export const Shape = ((properties: Readonly<Record<string, Made>>, options?: Opt
 
 /** A mapping from any text to one kind of value. */
 export const Dictionary = ((_key: Made, value: Made, options?: Options) =>
-  make("Record", { type: "object", patternProperties: { "^(.*)$": value } }, options)) as unknown as typeof TypeBox.Record;
+  make(
+    "Record",
+    { type: "object", patternProperties: { "^(.*)$": value } },
+    options,
+  )) as unknown as typeof TypeBox.Record;
 
 /** One of these words; published as `anyOf` of constants. */
 export const OneOf = <const T extends readonly string[]>(words: T, options: { readonly description?: string } = {}) =>
@@ -54,4 +67,5 @@ export const Instant = Text({ format: "date-time", description: "ISO 8601, UTC" 
 export const StatusWord = OneOf(STATUSES, { description: "Status" });
 
 /** A duration as text: `90s`, `15m`, `1h30m`, `2d`; a bare number is seconds. */
-export const Duration = (description = "Duration such as 90s, 15m, 1h30m") => Text({ pattern: DURATION_PATTERN, description });
+export const Duration = (description = "Duration such as 90s, 15m, 1h30m") =>
+  Text({ pattern: DURATION_PATTERN, description });

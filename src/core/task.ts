@@ -1,7 +1,7 @@
-import type { Millis } from "./time.ts";
-import { readInstant, formatInstant } from "./time.ts";
 import type { Outcome, Status, Word } from "./status.ts";
 import { rankOf, wordOf } from "./status.ts";
+import type { Millis } from "./time.ts";
+import { formatInstant, readInstant } from "./time.ts";
 
 /** Where a task's work is, if in Git. */
 export interface CompletedIn {

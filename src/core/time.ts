@@ -39,7 +39,8 @@ export function readDuration(text: string): Millis | undefined {
  */
 export function parseTtl(text: string): Millis {
   const ttl = readDuration(text);
-  if (ttl === undefined) throw new LodestarError("INVALID_TTL", `"${text}" is not a duration.`, { details: { ttl: text } });
+  if (ttl === undefined)
+    throw new LodestarError("INVALID_TTL", `"${text}" is not a duration.`, { details: { ttl: text } });
   if (ttl < MIN_TTL || ttl > MAX_TTL) {
     throw new LodestarError("INVALID_TTL", `A lease lasts from 1s to 7d, not ${text}.`, { details: { ttl: text } });
   }
@@ -50,7 +51,12 @@ export function parseTtl(text: string): Millis {
 export function formatDuration(millis: Millis): string {
   let seconds = Math.max(0, Math.floor(millis / SECOND));
   const parts: string[] = [];
-  for (const [unit, size] of [["d", 86_400], ["h", 3600], ["m", 60], ["s", 1]] as const) {
+  for (const [unit, size] of [
+    ["d", 86_400],
+    ["h", 3600],
+    ["m", 60],
+    ["s", 1],
+  ] as const) {
     const count = Math.floor(seconds / size);
     seconds -= count * size;
     if (count > 0) parts.push(`${count}${unit}`);
@@ -65,7 +71,9 @@ export function formatInstant(at: Millis): string {
 
 /** Reads an ISO 8601 instant (also `2026-01-04 09:19:43+00:00`); `undefined` when it is not one. A missing zone means UTC. */
 export function readInstant(text: string): Millis | undefined {
-  const match = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)\s*(Z|[+-]\d{2}:?\d{2})?)?$/i.exec(text.trim());
+  const match = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)\s*(Z|[+-]\d{2}:?\d{2})?)?$/i.exec(
+    text.trim(),
+  );
   if (match === null) return undefined;
   const [, date, time = "00:00:00", zone = "Z"] = match;
   const offset = zone.length === 5 ? `${zone.slice(0, 3)}:${zone.slice(3)}` : zone.toUpperCase();

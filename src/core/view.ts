@@ -17,8 +17,14 @@ export type View =
 export const title = (text: string): View => ({ kind: "title", text });
 export const line = (text: string, tone: Tone = "plain", indent = 0): View => ({ kind: "line", text, tone, indent });
 export const field = (label: string, value: string | number): View => ({ kind: "field", label, value: String(value) });
-export const text = (body: string, label?: string): View => (label === undefined ? { kind: "text", text: body } : { kind: "text", label, text: body });
-export const list = (items: readonly string[], label?: string): View => (label === undefined ? { kind: "list", items } : { kind: "list", label, items });
-export const table = (head: readonly string[], rows: readonly (readonly string[])[]): View => ({ kind: "table", head, rows });
+export const text = (body: string, label?: string): View =>
+  label === undefined ? { kind: "text", text: body } : { kind: "text", label, text: body };
+export const list = (items: readonly string[], label?: string): View =>
+  label === undefined ? { kind: "list", items } : { kind: "list", label, items };
+export const table = (head: readonly string[], rows: readonly (readonly string[])[]): View => ({
+  kind: "table",
+  head,
+  rows,
+});
 export const note = (body: string, tone: Tone = "faint"): View => ({ kind: "note", tone, text: body });
 export const blank: View = { kind: "blank" };

@@ -16,7 +16,10 @@ const FUSE = 0x65735546;
  * The kind of network or pass-through mount that a folder lies on; `undefined` on a local disk or where the platform does not tell.
  * @param statfs is given by tests.
  */
-export function remoteMount(folder: string, statfs: (path: string) => { readonly type: number } = statfsSync): string | undefined {
+export function remoteMount(
+  folder: string,
+  statfs: (path: string) => { readonly type: number } = statfsSync,
+): string | undefined {
   let type: number;
   try {
     type = statfs(folder).type >>> 0;

@@ -7,7 +7,10 @@ import type { Place } from "./worktree.ts";
 export function isTracked(place: Place, path: string): boolean {
   if (place.git === undefined || place.git.main === undefined) return false;
   try {
-    const asked = Bun.spawnSync(["git", "-C", place.git.main, "ls-files", "--error-unmatch", "--", path], { stdout: "ignore", stderr: "ignore" });
+    const asked = Bun.spawnSync(["git", "-C", place.git.main, "ls-files", "--error-unmatch", "--", path], {
+      stdout: "ignore",
+      stderr: "ignore",
+    });
     return asked.exitCode === 0;
   } catch (cause) {
     if ((cause as { code?: string }).code === "ENOENT") return false;

@@ -124,7 +124,8 @@ export function readHead(place: Place): { readonly branch: string; readonly comm
   if (git === undefined) return { branch: "" };
   const head = (readOptional(join(git.git_dir, "HEAD")) ?? "").trim();
   const ref = /^ref:\s*(.+)$/.exec(head)?.[1];
-  if (ref === undefined) return /^[0-9a-f]{40,64}$/.test(head) ? { branch: "(detached)", commit: head } : { branch: "(detached)" };
+  if (ref === undefined)
+    return /^[0-9a-f]{40,64}$/.test(head) ? { branch: "(detached)", commit: head } : { branch: "(detached)" };
   const branch = ref.replace(/^refs\/heads\//, "");
   const commit = (readOptional(join(git.common_dir, ref)) ?? packedRef(git.common_dir, ref) ?? "").trim();
   return /^[0-9a-f]{40,64}$/.test(commit) ? { branch, commit } : { branch };

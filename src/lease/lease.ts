@@ -20,6 +20,8 @@ export interface Lease extends TaskKey {
   /** The TTL last asked for. */
   readonly ttl: Millis;
   readonly ended?: LeaseEnd;
+  /** The task's reopens when it was granted: one round of work. */
+  readonly reopens: readonly string[];
   /** Path locks of the task when it was granted. */
   readonly locks: readonly string[];
 }

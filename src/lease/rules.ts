@@ -8,10 +8,7 @@ import type { Lease } from "./lease.ts";
  */
 
 /** A grant as the store remembers it, live or over. */
-export interface Holding extends Lease {
-  /** The task's reopens when it was granted: one round of work. */
-  readonly reopens: readonly string[];
-}
+export type Holding = Lease;
 
 /** Which lease a call speaks of. */
 export interface Claim {

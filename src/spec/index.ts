@@ -1,6 +1,6 @@
 import { Database, type SQLQueryBindings, type Statement } from "bun:sqlite";
 import { descendantCounts, findCycle, nodesOnCycles } from "../core/graph.ts";
-import { isSatisfied, NO_OUTCOME, type Outcome, type Status, STATUSES } from "../core/status.ts";
+import { isSatisfied, NO_OUTCOME, type Outcome, STATUSES, type Status } from "../core/status.ts";
 import { createdKey, type KnownOutcome, specOutcome, type Task } from "../core/task.ts";
 import type { SpecKey } from "./key.ts";
 import type { Layout, Problem, Project, Spec } from "./model.ts";
@@ -164,7 +164,10 @@ export class SpecIndex {
   }
 
   #saveHeader(header: Header): void {
-    this.#run("insert into header (one, body) values (1, ?) on conflict (one) do update set body = excluded.body", JSON.stringify(header));
+    this.#run(
+      "insert into header (one, body) values (1, ?) on conflict (one) do update set body = excluded.body",
+      JSON.stringify(header),
+    );
     this.#header = header;
   }
 
@@ -194,10 +197,21 @@ export class SpecIndex {
     return row === undefined ? undefined : { hash: readHash(row.hash), length: row.length };
   }
 
-  /** Takes in a whole spec that was read. Only tasks whose blocks changed are written. */
-  refresh(spec: Spec, seen: { readonly key: SpecKey; readonly settled: boolean; readonly digest: string }): void {
+  /**
+   * Takes in a whole spec that was read. Only tasks whose blocks changed are written.
+   *
+   * @param isCurrent asked when nobody else can write here: false leaves everything as it is.
+   */
+  refresh(
+    spec: Spec,
+    seen: { readonly key: SpecKey; readonly settled: boolean; readonly digest: string },
+    isCurrent: () => boolean = () => true,
+  ): void {
     this.#write(() => {
-      const before = new Map(this.#all<{ id: string; hash: string }>("select id, hash from task").map((row) => [row.id, row.hash]));
+      if (!isCurrent()) return;
+      const before = new Map(
+        this.#all<{ id: string; hash: string }>("select id, hash from task").map((row) => [row.id, row.hash]),
+      );
       const changed: TaskChange[] = [];
       for (const block of spec.tasks) {
         if (before.get(block.task.id) !== block.hash.toString(36)) changed.push(block);
@@ -224,11 +238,21 @@ export class SpecIndex {
     });
   }
 
-  /** Takes in what an edit of ours changed, under the spec lock, right after the save. */
-  change(changes: readonly TaskChange[], seen: { readonly key: SpecKey; readonly layout: Layout }, header: Partial<Pick<Header, "project" | "features">> = {}): void {
+  /**
+   * Takes in what an edit of ours changed, under the spec lock, right after the save.
+   *
+   * @param from the key of what was edited. A reader takes no lock of the spec: one that was slow may have put an older state here
+   *   meanwhile. Then the edit is left out, and whoever reads next reads the file.
+   */
+  change(
+    changes: readonly TaskChange[],
+    from: SpecKey,
+    seen: { readonly key: SpecKey; readonly layout: Layout },
+    header: Partial<Pick<Header, "project" | "features">> = {},
+  ): void {
     this.#write(() => {
       const old = this.header();
-      if (old === undefined) return;
+      if (old === undefined || old.key !== from) return;
       let graphChanged = changes.length > 200;
       const touched = new Set<string>();
       const before = new Map<string, IndexedTask | undefined>();
@@ -254,7 +278,15 @@ export class SpecIndex {
         if (was !== undefined) by_status[was.task.status] -= 1;
         by_status[task.status] += 1;
       }
-      this.#saveHeader({ ...old, ...seen, ...header, settled: true, digest: "", by_status, claimable: old.claimable + delta });
+      this.#saveHeader({
+        ...old,
+        ...seen,
+        ...header,
+        settled: true,
+        digest: "",
+        by_status,
+        claimable: old.claimable + delta,
+      });
     });
   }
 
@@ -262,19 +294,35 @@ export class SpecIndex {
   settle(key: SpecKey): void {
     this.#write(() => {
       const header = this.header();
-      if (header !== undefined) this.#saveHeader({ ...header, key, settled: true });
+      if (header?.key === key) this.#saveHeader({ ...header, settled: true });
     });
   }
 
-  /** Mirrors outcomes of a runtime up to `version`: those that the spec does not hold are kept, others only pass. */
-  mirror(runtime_id: string, version: number, outcomes: readonly KnownOutcome[], holds: (outcome: KnownOutcome) => boolean): void {
+  /**
+   * Mirrors outcomes of a runtime up to `version`: those that the spec does not hold are kept, others only pass.
+   *
+   * @param from the header that `outcomes` and `holds` were made with: when another process has moved on, nothing is mirrored.
+   */
+  mirror(
+    from: Header,
+    runtime_id: string,
+    version: number,
+    outcomes: readonly KnownOutcome[],
+    holds: (outcome: KnownOutcome) => boolean,
+  ): void {
     this.#write(() => {
       const header = this.header();
-      if (header === undefined) return;
+      if (
+        header?.key !== from.key ||
+        header.runtime_id !== from.runtime_id ||
+        header.runtime_version !== from.runtime_version
+      )
+        return;
       const kept = header.runtime_id === runtime_id ? this.mirrored<KnownOutcome>() : [];
       if (header.runtime_id !== runtime_id) this.#run("delete from mirror");
       for (const outcome of [...kept, ...outcomes]) {
-        if (holds(outcome)) this.#run("delete from mirror where task_id = ? and created_at = ?", outcome.task_id, outcome.created_at);
+        if (holds(outcome))
+          this.#run("delete from mirror where task_id = ? and created_at = ?", outcome.task_id, outcome.created_at);
         else {
           this.#run(
             "insert into mirror (task_id, created_at, body) values (?, ?, ?) on conflict (task_id, created_at) do update set body = excluded.body",
@@ -312,7 +360,8 @@ export class SpecIndex {
     );
     if (was !== undefined && sameList(was.task.depends_on, task.depends_on)) return;
     if (was !== undefined) this.#run("delete from dependency where task_id = ?", task.id);
-    for (const need of task.depends_on) this.#run("insert or ignore into dependency (task_id, depends_on) values (?, ?)", task.id, need);
+    for (const need of task.depends_on)
+      this.#run("insert or ignore into dependency (task_id, depends_on) values (?, ?)", task.id, need);
   }
 
   #remove(id: string): void {
@@ -344,17 +393,23 @@ export class SpecIndex {
 
   #recomputeGraph(): void {
     const edges = this.edges();
-    const status = new Map(this.#all<{ id: string; status: Status }>("select id, status from task").map((row) => [row.id, row.status]));
+    const status = new Map(
+      this.#all<{ id: string; status: Status }>("select id, status from task").map((row) => [row.id, row.status]),
+    );
     const counts = descendantCounts(edges, (id) => status.get(id) !== "deleted");
     const cyclic = nodesOnCycles(edges);
-    for (const row of this.#all<{ id: string; unblocks: number; in_cycle: number }>("select id, unblocks, in_cycle from task")) {
+    for (const row of this.#all<{ id: string; unblocks: number; in_cycle: number }>(
+      "select id, unblocks, in_cycle from task",
+    )) {
       const unblocks = counts.get(row.id) ?? 0;
       const in_cycle = cyclic.has(row.id) ? 1 : 0;
       if (row.unblocks !== unblocks || row.in_cycle !== in_cycle) {
         this.#run("update task set unblocks = ?, in_cycle = ? where id = ?", unblocks, in_cycle, row.id);
       }
     }
-    this.#recomputeClaimable(this.#all<{ id: string }>("select id from task where claimable = 1 or status = 'ready'").map((row) => row.id));
+    this.#recomputeClaimable(
+      this.#all<{ id: string }>("select id from task where claimable = 1 or status = 'ready'").map((row) => row.id),
+    );
   }
 
   /** @returns by how much the number of claimable tasks grew. */
@@ -382,7 +437,10 @@ export class SpecIndex {
 
   #countAll(): Pick<Header, "by_status" | "claimable"> {
     const by_status = noStatuses();
-    for (const row of this.#all<{ status: Status; n: number }>("select status, count(*) as n from task group by status")) by_status[row.status] = row.n;
+    for (const row of this.#all<{ status: Status; n: number }>(
+      "select status, count(*) as n from task group by status",
+    ))
+      by_status[row.status] = row.n;
     const claimable = this.#get<{ n: number }>("select count(*) as n from task where claimable = 1")?.n ?? 0;
     return { by_status, claimable };
   }
@@ -394,7 +452,10 @@ export class SpecIndex {
 
   /** Ids of the tasks that depend on it directly. */
   dependents(id: string): string[] {
-    return this.#all<{ task_id: string }>("select task_id from dependency where depends_on = ? order by task_id", id).map((row) => row.task_id);
+    return this.#all<{ task_id: string }>(
+      "select task_id from dependency where depends_on = ? order by task_id",
+      id,
+    ).map((row) => row.task_id);
   }
 
   /** Tasks that are claimable by the spec alone, in the order of T4 as far as the spec decides it. */
@@ -417,7 +478,11 @@ export class SpecIndex {
   /** Every task, by priority and id, a page at a time. */
   *tasks(pageSize = 500): Generator<IndexedTask> {
     for (let offset = 0; ; offset += pageSize) {
-      const rows = this.#all<Row>(`select ${COLUMNS} from task order by priority, id limit ? offset ?`, pageSize, offset);
+      const rows = this.#all<Row>(
+        `select ${COLUMNS} from task order by priority, id limit ? offset ?`,
+        pageSize,
+        offset,
+      );
       for (const row of rows) yield readRow(row);
       if (rows.length < pageSize) return;
     }
@@ -436,7 +501,8 @@ export class SpecIndex {
   edges(): Map<string, string[]> {
     const edges = new Map<string, string[]>();
     for (const { id } of this.#all<{ id: string }>("select id from task order by id")) edges.set(id, []);
-    for (const row of this.#all<{ task_id: string; depends_on: string }>("select task_id, depends_on from dependency")) edges.get(row.task_id)?.push(row.depends_on);
+    for (const row of this.#all<{ task_id: string; depends_on: string }>("select task_id, depends_on from dependency"))
+      edges.get(row.task_id)?.push(row.depends_on);
     return edges;
   }
 
@@ -459,18 +525,28 @@ function prepareFile(database: Database): void {
   database.run("pragma journal_mode = wal");
   database.run("begin immediate");
   if (formatOf(database) !== FORMAT) {
-    for (const { name } of database.query("select name from sqlite_master where type = 'table'").all() as { name: string }[]) database.run(`drop table "${name}"`);
+    for (const { name } of database.query("select name from sqlite_master where type = 'table'").all() as {
+      name: string;
+    }[])
+      database.run(`drop table "${name}"`);
     database.run(SCHEMA);
     database.run(`pragma user_version = ${FORMAT}`);
   }
   database.run("commit");
 }
 
-const formatOf = (database: Database): number => (database.query("pragma user_version").get() as { user_version: number }).user_version;
+const formatOf = (database: Database): number =>
+  (database.query("pragma user_version").get() as { user_version: number }).user_version;
 
 function readRow(row: Row): IndexedTask {
   const task = JSON.parse(row.body) as Task;
-  return { task, outcome: specOutcome(task), unblocks: row.unblocks, claimable: row.claimable === 1, in_cycle: row.in_cycle === 1 };
+  return {
+    task,
+    outcome: specOutcome(task),
+    unblocks: row.unblocks,
+    claimable: row.claimable === 1,
+    in_cycle: row.in_cycle === 1,
+  };
 }
 
 function readHash(text: string): bigint {
@@ -483,4 +559,5 @@ function noStatuses(): Record<Status, number> {
   return Object.fromEntries(STATUSES.map((status) => [status, 0])) as Record<Status, number>;
 }
 
-const sameList = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((item, i) => item === b[i]);
+const sameList = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length === b.length && a.every((item, i) => item === b[i]);

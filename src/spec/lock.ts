@@ -45,7 +45,11 @@ async function take(path: string, patience: Millis): Promise<Database> {
     const held = tryTake(path);
     if (held !== undefined) return held;
     if (waited >= patience) {
-      throw new LodestarError("BUSY", `Another process has been saving the spec for ${Math.round(patience / 1000)} s.`, { details: { lock: path } });
+      throw new LodestarError(
+        "BUSY",
+        `Another process has been saving the spec for ${Math.round(patience / 1000)} s.`,
+        { details: { lock: path } },
+      );
     }
     // Between half and the whole pause, so that waiters do not march in step.
     const rest = pause * (0.5 + Math.random() / 2);
@@ -79,6 +83,9 @@ function ensureFile(path: string): number {
     closeSync(openSync(path, "a", 0o666));
     return statSync(path).ino;
   } catch (cause) {
-    throw new LodestarError("READ_ONLY", `Cannot make the lock ${path}: ${(cause as Error).message}`, { cause, details: { path } });
+    throw new LodestarError("READ_ONLY", `Cannot make the lock ${path}: ${(cause as Error).message}`, {
+      cause,
+      details: { path },
+    });
   }
 }

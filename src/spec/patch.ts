@@ -50,7 +50,8 @@ export function patchMapping(
     } else if (value === undefined) removed.add(at);
     else splices.push(...patchEntry(context, mapping, entry, old[key], value, [...path, key]));
   }
-  for (const key of added) splices.push(insertion(context, mapping, key, writtenValue(patch[key]), path));
+  const kept = { ...mapping, entries: mapping.entries.filter((_, i) => !removed.has(i)) };
+  for (const key of added) splices.push(insertion(context, kept, key, writtenValue(patch[key]), path));
   if (mapping.flow) splices.push(...removeFlowItems(mapping.entries, removed, context.text));
   else {
     for (const at of removed) {

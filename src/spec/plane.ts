@@ -4,8 +4,8 @@ import { fault } from "../core/fault.ts";
 import { newReopenId, type Random } from "../core/ids.ts";
 import type { Clock } from "../core/time.ts";
 import type { SpecEdit } from "./document.ts";
-import { readSpecBytes, type SpecBytes, type SpecKey, specKey } from "./key.ts";
 import { SpecIndex } from "./index.ts";
+import { readSpecBytes, type SpecBytes, type SpecKey, specKey } from "./key.ts";
 import type { Problem, Spec } from "./model.ts";
 
 /** Where one spec and what belongs to it lie. */
@@ -39,6 +39,8 @@ export interface SpecSession {
 
 /** How often a save starts over because the file changed under it, before it gives up. */
 const ATTEMPTS = 50;
+/** How often the index is brought up to date again because the file or the index changed meanwhile. */
+const REFRESHES = 5;
 
 /** The spec plane of one worktree: a fresh index to read, and sessions to edit. */
 export class SpecPlane {
@@ -71,7 +73,10 @@ export class SpecPlane {
    */
   async index(mode: "read" | "write"): Promise<SpecIndex> {
     const key = this.key();
-    if (key === undefined) throw new LodestarError("NOT_INITIALIZED", `There is no ${this.paths.spec}`, { details: { path: this.paths.spec } });
+    if (key === undefined)
+      throw new LodestarError("NOT_INITIALIZED", `There is no ${this.paths.spec}`, {
+        details: { path: this.paths.spec },
+      });
     const index = await this.#open(mode);
     index.beginRead();
     const header = index.header();
@@ -95,30 +100,44 @@ export class SpecPlane {
 
   /** Reads the file and brings the index up to date; falls back to memory when the index cannot be written. */
   async #refresh(index: SpecIndex): Promise<SpecIndex> {
-    const read = this.#read();
-    const digest = Bun.hash(read.bytes).toString(36);
-    const header = index.header();
-    if (header !== undefined && header.key === read.key && header.digest === digest) {
-      if (read.settled) tryQuietly(() => index.settle(read.key));
+    for (let attempt = 0; ; attempt += 1) {
+      const read = this.#read();
+      const digest = Bun.hash(read.bytes).toString(36);
       index.beginRead();
-      return index;
-    }
-    const spec = await parse(this.paths.spec, read.bytes, index);
-    const seen = { key: read.key, settled: read.settled, digest };
-    if (!tryQuietly(() => index.refresh(spec, seen))) {
+      const header = index.header();
+      if (header?.key === read.key && (header.settled || header.digest === digest)) {
+        if (header.settled || !read.settled) return index;
+        tryQuietly(() => index.settle(read.key));
+        index.beginRead();
+        if (index.header()?.key === read.key) return index;
+      }
+      index.endRead();
+      const spec = await parse(this.paths.spec, read.bytes, index);
+      const seen = { key: read.key, settled: read.settled, digest };
+      // A file that is older by now is not put over what its writer has put there.
+      const written = tryQuietly(() => index.refresh(spec, seen, () => this.key() === read.key));
+      index.beginRead();
+      if (written && index.header()?.key === read.key) return index;
+      // Where the file changes all the time, or the index cannot be written, this call works with what it has read.
+      if (written && attempt < REFRESHES) {
+        index.endRead();
+        continue;
+      }
       this.#index?.close();
       this.#index = SpecIndex.memory();
       this.#onDisk = false;
       this.#index.refresh(spec, seen);
+      this.#index.beginRead();
+      return this.#index;
     }
-    const current = this.#index ?? index;
-    current.beginRead();
-    return current;
   }
 
   #read(): SpecBytes {
     const read = readSpecBytes(this.paths.spec, this.#services.clock.now());
-    if (read === undefined) throw new LodestarError("NOT_INITIALIZED", `There is no ${this.paths.spec}`, { details: { path: this.paths.spec } });
+    if (read === undefined)
+      throw new LodestarError("NOT_INITIALIZED", `There is no ${this.paths.spec}`, {
+        details: { path: this.paths.spec },
+      });
     return read;
   }
 
@@ -142,7 +161,10 @@ export class SpecPlane {
       const read = this.#read();
       if (header === undefined || read.key !== header.key) continue;
       // Loaded late: a call that only reads a fresh index needs neither the reader nor the editor of YAML.
-      const [{ applyEdits, StaleBlock }, { saveSpec }] = await Promise.all([import("./document.ts"), import("./file.ts")]);
+      const [{ applyEdits, StaleBlock }, { saveSpec }] = await Promise.all([
+        import("./document.ts"),
+        import("./file.ts"),
+      ]);
       try {
         const applied = await applyEdits(read.bytes, header.layout, edits, (id) => index.locate(id));
         const saved = await saveSpec({
@@ -159,7 +181,8 @@ export class SpecPlane {
         fault("after-save-before-index");
         // A cache that cannot be written is made again by whoever reads next; the save itself stands.
         const simple = edits.every((edit) => edit.kind === "set" || edit.kind === "add");
-        if (simple) tryQuietly(() => index.change(applied.changed, { key: saved.key, layout: applied.layout }));
+        if (simple)
+          tryQuietly(() => index.change(applied.changed, read.key, { key: saved.key, layout: applied.layout }));
         return true;
       } catch (cause) {
         if (!(cause instanceof StaleBlock)) throw cause;
@@ -169,7 +192,9 @@ export class SpecPlane {
         index.refresh(spec, { key: read.key, settled: false, digest: "" });
       }
     }
-    throw new LodestarError("BUSY", `${this.paths.spec} keeps changing while it is saved.`, { details: { path: this.paths.spec } });
+    throw new LodestarError("BUSY", `${this.paths.spec} keeps changing while it is saved.`, {
+      details: { path: this.paths.spec },
+    });
   }
 
   /** A symlinked spec is followed, not replaced (S2). */
@@ -180,13 +205,20 @@ export class SpecPlane {
 
 async function parse(path: string, bytes: Uint8Array, index: SpecIndex | undefined): Promise<Spec> {
   const { readSpec } = await import("./document.ts");
-  const read = await readSpec(bytes, index === undefined ? { path } : { path, known: (hash, id) => index.known(hash, id) });
+  const read = await readSpec(
+    bytes,
+    index === undefined ? { path } : { path, known: (hash, id) => index.known(hash, id) },
+  );
   if (read.ok) return read.spec;
   throw specError(path, read.code, read.problems);
 }
 
 /** The error for a spec that cannot be used; names every place. */
-export function specError(path: string, code: "SPEC_INVALID" | "SPEC_CONFLICT_MARKERS", problems: readonly Problem[]): LodestarError {
+export function specError(
+  path: string,
+  code: "SPEC_INVALID" | "SPEC_CONFLICT_MARKERS",
+  problems: readonly Problem[],
+): LodestarError {
   const [first] = problems;
   const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : "";
   const where = first === undefined ? path : `${path}:${first.line}:${first.column}: ${first.message}`;

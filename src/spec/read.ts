@@ -98,13 +98,12 @@ async function readBlocks(
   if (around === undefined) return undefined;
   const project = readProject(around.value.project);
   const features = readFeatures(around.value.features);
-  for (const piece of around.pieces) {
-    const keys = piece.root?.kind === "mapping" ? piece.root.entries.map(({ key }) => key) : [];
-    const issuesOf = (key: string, reading: { ok: boolean; issues?: readonly { path: readonly (string | number)[]; message: string }[] }) => {
-      if (keys.includes(key)) for (const issue of reading.issues ?? []) findings.push(fieldFinding(piece, `The ${key}`, [key], issue));
-    };
-    issuesOf("project", project);
-    issuesOf("features", features);
+  const sections = { project, features };
+  for (const [key, reading] of Object.entries(sections)) {
+    const has = ({ root }: Piece) => root?.kind === "mapping" && root.entries.some((entry) => entry.key === key);
+    const piece = around.pieces.find(has) ?? around.pieces[0];
+    if (reading.ok || piece === undefined) continue;
+    for (const issue of reading.issues) findings.push(fieldFinding(piece, `The ${key}`, [key], issue));
   }
   if (findings.length > 0 || !project.ok || !features.ok) return invalid(buffer, findings);
   const spec: Spec = { project: project.value, features: features.value, tasks, broken: placed(buffer, broken), layout };

@@ -1,5 +1,15 @@
 import { globsOverlap } from "../core/globs.ts";
-import { isSatisfied, joinOutcomes, NO_OUTCOME, type Outcome, sameOutcome, type Status, STATUSES, statusOf, wordOf } from "../core/status.ts";
+import {
+  isSatisfied,
+  joinOutcomes,
+  NO_OUTCOME,
+  type Outcome,
+  STATUSES,
+  type Status,
+  sameOutcome,
+  statusOf,
+  wordOf,
+} from "../core/status.ts";
 import { type KnownOutcome, keyOf, keyText, type Task, type TaskKey } from "../core/task.ts";
 import type { IndexedTask, SpecIndex } from "./index.ts";
 
@@ -135,7 +145,8 @@ export class Schedule<O extends KnownOutcome> {
     const classes: [Offer<O>[], Offer<O>[], Offer<O>[]] = [[], [], []];
     for (const standing of this.#inOrder(wish)) {
       const key = keyText(keyOf(standing.task));
-      if (taken.has(key) || (wish.not_completed_by !== undefined && completedBy(standing) === wish.not_completed_by)) continue;
+      if (taken.has(key) || (wish.not_completed_by !== undefined && completedBy(standing) === wish.not_completed_by))
+        continue;
       const conflict = findConflict(standing.task, others);
       if (conflict !== undefined) classes[2].push({ ...standing, conflict });
       else classes[givenBack.has(key) ? 1 : 0].push(standing);
@@ -192,7 +203,11 @@ export class Schedule<O extends KnownOutcome> {
   claimableAmong(leases: readonly TaskKey[]): number {
     return leases.filter(({ task_id, created_at }) => {
       const standing = this.standing(task_id);
-      return standing !== undefined && keyOf(standing.task).created_at === created_at && this.obstacle(standing) === undefined;
+      return (
+        standing !== undefined &&
+        keyOf(standing.task).created_at === created_at &&
+        this.obstacle(standing) === undefined
+      );
     }).length;
   }
 
@@ -200,7 +215,10 @@ export class Schedule<O extends KnownOutcome> {
    * Which tasks a set of new outcomes makes claimable: those that are not now and are then (T3), by id, with the keys that the answer
    * rests on.
    */
-  unblockedBy(after: ReadonlyMap<string, Outcome>): { readonly unblocked: readonly string[]; readonly basis: readonly TaskKey[] } {
+  unblockedBy(after: ReadonlyMap<string, Outcome>): {
+    readonly unblocked: readonly string[];
+    readonly basis: readonly TaskKey[];
+  } {
     const dependents = new Set([...after.keys()].flatMap((id) => this.#index.dependents(id)));
     const basis: TaskKey[] = [];
     const unblocked = [...dependents].sort().filter((id) => {
@@ -209,7 +227,8 @@ export class Schedule<O extends KnownOutcome> {
       basis.push(...this.basis(standing.task));
       const own = after.get(id) ?? standing.outcome;
       const isReady = statusOf(own, wordOf(standing.task.status)) === "ready";
-      const met = (need: string, outcomes: ReadonlyMap<string, Outcome>) => isSatisfied(outcomes.get(need) ?? this.standing(need)?.outcome ?? NO_OUTCOME);
+      const met = (need: string, outcomes: ReadonlyMap<string, Outcome>) =>
+        isSatisfied(outcomes.get(need) ?? this.standing(need)?.outcome ?? NO_OUTCOME);
       const now = this.obstacle(standing) === undefined;
       return isReady && !now && standing.task.depends_on.every((need) => met(need, after));
     });
@@ -230,7 +249,10 @@ function byOrder(a: Standing<KnownOutcome>, b: Standing<KnownOutcome>): number {
 
 function findConflict(task: Task, leases: readonly LiveLease[]): { task_id: string; agent_id: string } | undefined {
   if (task.locks.length === 0) return undefined;
-  const held = leases.find((lease) => lease.task_id !== task.id && lease.locks.some((theirs) => task.locks.some((ours) => globsOverlap(ours, theirs))));
+  const held = leases.find(
+    (lease) =>
+      lease.task_id !== task.id && lease.locks.some((theirs) => task.locks.some((ours) => globsOverlap(ours, theirs))),
+  );
   return held === undefined ? undefined : { task_id: held.task_id, agent_id: held.agent_id };
 }
 

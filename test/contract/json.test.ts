@@ -8,8 +8,8 @@ import type { AnyCommand } from "../../src/commands/command.ts";
 import { REGISTRY } from "../../src/commands/registry.ts";
 import { check } from "../../src/core/check.ts";
 import { CODES, type Code } from "../../src/core/errors.ts";
+import { type Case, FAILURES, GENERAL, GENERALLY, RESERVED, SUCCESSES, specText } from "../fixtures/calls.ts";
 import { type Ran, type Sandbox, sandbox } from "../support/sandbox.ts";
-import { type Case, FAILURES, GENERAL, GENERALLY, RESERVED, SUCCESSES, specText } from "./cases.ts";
 
 interface Node {
   readonly type?: string;

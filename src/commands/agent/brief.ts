@@ -22,7 +22,11 @@ export default command({
     "With --task: what a sub-agent needs to know to take that task, in the form that its tool reads best. Without: the start of a session in under 1 500 characters: who you are, what you hold and for how long, unread messages, what is next.",
   aliases: { task_id: "t", format: "f" },
   options: { task_id: "task", agent_id: "agent" },
-  input: Shape({ task_id: Optional(TaskId), format: Optional(OneOf(FORMATS, { description: "Form (default generic)" })), agent_id: Optional(AgentId) }),
+  input: Shape({
+    task_id: Optional(TaskId),
+    format: Optional(OneOf(FORMATS, { description: "Form (default generic)" })),
+    agent_id: Optional(AgentId),
+  }),
   output: Shape({ task_id: Optional(TaskId), format: OneOf(FORMATS), formatted_output: Text() }),
   errors: ["TASK_NOT_FOUND"],
   examples: [
@@ -43,17 +47,25 @@ export default command({
 
 async function sessionBrief(context: Context, agent_id: string | undefined): Promise<string> {
   const seen = await look(context, "read", agent_id);
-  const lines: string[] = [`Lodestar: ${seen.header.project.name}${context.head().branch === "" ? "" : ` (${context.head().branch})`}`];
-  if (agent_id === undefined) lines.push("You have no identity yet: lodestar agent join --name NAME (or find yours: lodestar agent whoami)");
+  const lines: string[] = [
+    `Lodestar: ${seen.header.project.name}${context.head().branch === "" ? "" : ` (${context.head().branch})`}`,
+  ];
+  if (agent_id === undefined)
+    lines.push("You have no identity yet: lodestar agent join --name NAME (or find yours: lodestar agent whoami)");
   else {
     lines.push(`You are ${agent_id}.`);
     const held = (seen.seen?.leases ?? []).filter((lease) => lease.agent_id === agent_id);
     for (const lease of held.slice(0, 5)) {
       const title = seen.schedule.standing(lease.task_id)?.task.title ?? "";
-      lines.push(`You hold ${lease.task_id} (${title.slice(0, 80)}) for ${formatDuration(lease.expires_at - (seen.seen?.now ?? 0))} more.`);
+      lines.push(
+        `You hold ${lease.task_id} (${title.slice(0, 80)}) for ${formatDuration(lease.expires_at - (seen.seen?.now ?? 0))} more.`,
+      );
     }
     if (held.length === 0) lines.push("You hold no task.");
-    else lines.push("Finish: lodestar task done ID; more time: lodestar task renew ID; give back: lodestar task release ID --note WHY");
+    else
+      lines.push(
+        "Finish: lodestar task done ID; more time: lodestar task renew ID; give back: lodestar task release ID --note WHY",
+      );
     const unread = seen.seen?.unread ?? 0;
     if (unread > 0) lines.push(`${unread} unread message${unread === 1 ? "" : "s"}.`);
   }
@@ -70,9 +82,24 @@ async function sessionBrief(context: Context, agent_id: string | undefined): Pro
 
 const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = {
   claude: (task, agent) => {
-    const locks = task.locks.length === 0 ? [] : ["  <allowed_paths>", ...task.locks.map((lock) => `    <path>${escapeXml(lock)}</path>`), "  </allowed_paths>"];
+    const locks =
+      task.locks.length === 0
+        ? []
+        : [
+            "  <allowed_paths>",
+            ...task.locks.map((lock) => `    <path>${escapeXml(lock)}</path>`),
+            "  </allowed_paths>",
+          ];
     const labels = task.labels.length === 0 ? [] : [`  <labels>${escapeXml(task.labels.join(", "))}</labels>`];
-    const criteria = task.acceptance_criteria.length === 0 ? [] : ["<acceptance_criteria>", ...task.acceptance_criteria.map((each) => `  <criterion>${escapeXml(each)}</criterion>`), "</acceptance_criteria>", ""];
+    const criteria =
+      task.acceptance_criteria.length === 0
+        ? []
+        : [
+            "<acceptance_criteria>",
+            ...task.acceptance_criteria.map((each) => `  <criterion>${escapeXml(each)}</criterion>`),
+            "</acceptance_criteria>",
+            "",
+          ];
     return [
       "<task>",
       `  <id>${escapeXml(task.id)}</id>`,
@@ -103,7 +130,9 @@ const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = 
       "",
       task.description ?? task.title,
       ...(task.labels.length === 0 ? [] : ["", `**Labels:** ${task.labels.join(", ")}`]),
-      ...(task.acceptance_criteria.length === 0 ? [] : ["", "### Acceptance Criteria", "", ...task.acceptance_criteria.map((each) => `- [ ] ${each}`)]),
+      ...(task.acceptance_criteria.length === 0
+        ? []
+        : ["", "### Acceptance Criteria", "", ...task.acceptance_criteria.map((each) => `- [ ] ${each}`)]),
       ...(task.locks.length === 0 ? [] : ["", "### Allowed Paths", "", "```", ...task.locks, "```"]),
       "",
       "### Commands",
@@ -123,7 +152,9 @@ const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = 
       "CONTEXT:",
       `  ${task.description ?? task.title}`,
       ...(task.labels.length === 0 ? [] : [`  Labels: ${task.labels.join(", ")}`]),
-      ...(task.acceptance_criteria.length === 0 ? [] : ["", "CRITERIA:", ...task.acceptance_criteria.map((each, i) => `  ${i + 1}. ${each}`)]),
+      ...(task.acceptance_criteria.length === 0
+        ? []
+        : ["", "CRITERIA:", ...task.acceptance_criteria.map((each, i) => `  ${i + 1}. ${each}`)]),
       ...(task.locks.length === 0 ? [] : ["", "PATHS:", ...task.locks.map((lock) => `  - ${lock}`)]),
       "",
       "COMMANDS:",
@@ -133,4 +164,5 @@ const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = 
     ].join("\n"),
 };
 
-const escapeXml = (text: string): string => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+const escapeXml = (text: string): string =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");

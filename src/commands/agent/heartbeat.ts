@@ -7,7 +7,8 @@ export default command({
   name: "agent.heartbeat",
   effect: "write",
   summary: "Say that an agent is still there",
-  explain: "Every write by an agent does this by itself; call it only from something that writes nothing for long. It renews no lease.",
+  explain:
+    "Every write by an agent does this by itself; call it only from something that writes nothing for long. It renews no lease.",
   positional: ["agent_id"],
   options: { agent_id: "agent" },
   input: Shape({ agent_id: Optional(AgentId) }),

@@ -34,7 +34,8 @@ export default command({
     const { agent_id, model, tool, ...described } = input;
     if (agent_id !== undefined) checkNewId(agent_id, "an agent");
     const runtime = await context.runtime();
-    const resumed = agent_id !== undefined && (await runtime.agents()).agents.some((agent) => agent.agent_id === agent_id);
+    const resumed =
+      agent_id !== undefined && (await runtime.agents()).agents.some((agent) => agent.agent_id === agent_id);
     const session_meta = { ...(model === undefined ? {} : { model }), ...(tool === undefined ? {} : { tool }) };
     const agent = await runtime.join({
       ...described,

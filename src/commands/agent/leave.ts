@@ -7,7 +7,8 @@ export default command({
   name: "agent.leave",
   effect: "write",
   summary: "Sign off: end your leases and leave the list of agents",
-  explain: "Every lease that the agent holds is released at once, so that others need not wait for it to run out. `agent join --id` brings the agent back.",
+  explain:
+    "Every lease that the agent holds is released at once, so that others need not wait for it to run out. `agent join --id` brings the agent back.",
   positional: ["agent_id"],
   options: { agent_id: "agent" },
   input: Shape({ agent_id: Optional(AgentId) }),
@@ -21,5 +22,8 @@ export default command({
     const released = left.released.map(({ task_id }) => task_id);
     return { agent_id, left: true, ...(released.length === 0 ? {} : { released }) };
   },
-  view: ({ agent_id, released }) => [line(`${agent_id} has left`, "good"), ...(released === undefined ? [] : [list(released, "Released")])],
+  view: ({ agent_id, released }) => [
+    line(`${agent_id} has left`, "good"),
+    ...(released === undefined ? [] : [list(released, "Released")]),
+  ],
 });

@@ -32,7 +32,12 @@ export default command({
       .map((agent) => {
         const { registered_at: _, session_meta: __, ...described } = agentData(agent);
         const leases = view.leases.filter((lease) => lease.agent_id === agent.agent_id).map((lease) => lease.task_id);
-        return { ...described, status: activity(context, agent, view.now), last_seen_at: formatInstant(agent.last_seen_at), ...(leases.length === 0 ? {} : { leases }) };
+        return {
+          ...described,
+          status: activity(context, agent, view.now),
+          last_seen_at: formatInstant(agent.last_seen_at),
+          ...(leases.length === 0 ? {} : { leases }),
+        };
       });
     return { agents, count: agents.length };
   },
@@ -43,7 +48,11 @@ export default command({
       : [
           line(`Agents (${count})`, "strong"),
           ...agents.flatMap((agent): View[] => [
-            line(`${agent.agent_id}${agent.display_name === undefined ? "" : ` (${agent.display_name})`} ${agent.status}`, agent.status === "active" ? "good" : "plain", 1),
+            line(
+              `${agent.agent_id}${agent.display_name === undefined ? "" : ` (${agent.display_name})`} ${agent.status}`,
+              agent.status === "active" ? "good" : "plain",
+              1,
+            ),
             ...(agent.role === undefined ? [] : [field("  Role", agent.role)]),
             ...(agent.capabilities === undefined ? [] : [field("  Capabilities", agent.capabilities.join(", "))]),
             ...(agent.leases === undefined ? [] : [field("  Holds", agent.leases.join(", "))]),

@@ -31,7 +31,8 @@ export function agentData(agent: Agent) {
 /** How long ago an agent was last seen, as a word. The limits come from the environment. */
 export function activity(context: Context, agent: Agent, now: Millis): (typeof ACTIVITY)[number] {
   const since = now - agent.last_seen_at;
-  if (agent.left_at !== undefined || since >= minutes(context, "LODESTAR_AGENT_OFFLINE_THRESHOLD_MINUTES", 60)) return "offline";
+  if (agent.left_at !== undefined || since >= minutes(context, "LODESTAR_AGENT_OFFLINE_THRESHOLD_MINUTES", 60))
+    return "offline";
   return since >= minutes(context, "LODESTAR_AGENT_IDLE_THRESHOLD_MINUTES", 15) ? "idle" : "active";
 }
 

@@ -1,11 +1,24 @@
 import { LodestarError } from "../../core/errors.ts";
-import { AgentId, Dictionary, Flag, Instant, Integer, List, Optional, Shape, type Static, TaskId, Text, Unknown } from "../../core/schema.ts";
+import {
+  AgentId,
+  Dictionary,
+  Flag,
+  Instant,
+  Integer,
+  List,
+  Optional,
+  Shape,
+  type Static,
+  TaskId,
+  Text,
+  Unknown,
+} from "../../core/schema.ts";
 import { formatInstant, HOUR } from "../../core/time.ts";
 import { line, type View } from "../../core/view.ts";
 import type { EventPage, EventQuery, RuntimeEvent } from "../../runtime/store.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
-import { untilChanged } from "../task/waiting.ts";
+import { markNow, untilChanged } from "../task/waiting.ts";
 
 export const EventShape = Shape({
   seq: Integer(),
@@ -33,14 +46,19 @@ export async function readEvents(context: Context, query: EventQuery): Promise<E
   const page = await (await context.runtimeIfAny())?.events(query);
   if (page === undefined) return { kind: "page", events: [], next_since: query.since };
   if (page.kind === "page") return page;
-  throw new LodestarError("EVENTS_PRUNED", `Events after ${query.since} are no longer all kept; the oldest is ${page.oldest}.`, { details: { oldest: page.oldest } });
+  throw new LodestarError(
+    "EVENTS_PRUNED",
+    `Events after ${query.since} are no longer all kept; the oldest is ${page.oldest}.`,
+    { details: { oldest: page.oldest } },
+  );
 }
 
 export default command({
   name: "events",
   effect: "read",
   summary: "Show what happened",
-  explain: "Every change in the runtime has one event, in order. `next_since` continues where this answer ended. Kept for 30 days. With --follow it goes on as events come, one a line.",
+  explain:
+    "Every change in the runtime has one event, in order. `next_since` continues where this answer ended. Kept for 30 days. With --follow it goes on as events come, one a line.",
   tool: true,
   options: { types: "type", task_id: "task", agent_id: "agent" },
   items: "events",
@@ -67,10 +85,11 @@ export default command({
     items: async function* (input, context) {
       let since = input.since ?? (await lastSeq(context));
       for (;;) {
+        const before = await markNow(context);
         const page = await readEvents(context, { ...filterOf(input), since, limit: 1000 });
         for (const event of page.events) yield eventData(event);
         since = page.next_since;
-        if (page.events.length === 0) await untilChanged(context, context.clock.now() + HOUR, undefined);
+        if (page.events.length === 0) await untilChanged(context, context.clock.now() + HOUR, undefined, before);
       }
     },
     view: (item) => [eventLine(item as Static<typeof EventShape>)],
@@ -81,16 +100,30 @@ export default command({
 });
 
 function eventLine({ created_at, type, task_id, agent_id, data }: Static<typeof EventShape>): View {
-  return line([created_at, type, task_id, agent_id, data === undefined ? undefined : JSON.stringify(data)].filter(Boolean).join("  "));
+  return line(
+    [created_at, type, task_id, agent_id, data === undefined ? undefined : JSON.stringify(data)]
+      .filter(Boolean)
+      .join("  "),
+  );
 }
 
-function filterOf(input: { readonly types?: readonly string[]; readonly task_id?: string; readonly agent_id?: string }): Partial<EventQuery> {
+function filterOf(input: {
+  readonly types?: readonly string[];
+  readonly task_id?: string;
+  readonly agent_id?: string;
+}): Partial<EventQuery> {
   const { types, task_id, agent_id } = input;
-  return { ...(types === undefined ? {} : { types }), ...(task_id === undefined ? {} : { task_id }), ...(agent_id === undefined ? {} : { agent_id }) };
+  return {
+    ...(types === undefined ? {} : { types }),
+    ...(task_id === undefined ? {} : { task_id }),
+    ...(agent_id === undefined ? {} : { agent_id }),
+  };
 }
 
 /** The newest event's seq: 0 when there is none. */
 export async function lastSeq(context: Context): Promise<number> {
   const runtime = await context.runtimeIfAny();
-  return (await runtime?.observe({ since: Number.MAX_SAFE_INTEGER, worktree: context.worktree, branch: "" }))?.last_seq ?? 0;
+  return (
+    (await runtime?.observe({ since: Number.MAX_SAFE_INTEGER, worktree: context.worktree, branch: "" }))?.last_seq ?? 0
+  );
 }

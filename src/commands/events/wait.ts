@@ -27,7 +27,10 @@ export default command({
     "Returns as soon as one of the conditions holds: `task.verified:ID` and `task.done:ID` also when it is so already; `task.claimable` or `task.claimable:ID`; `message` for a message to you or (`message:ID`) in a task's thread; any other event type, with or without a task, when the next one comes. Uses next to no processor time while it waits.",
   options: { agent_id: "agent", conditions: "for" },
   input: Shape({
-    conditions: List(Text({ minLength: 1 }), { minItems: 1, description: "Condition, such as task.verified:ID; several: any of them" }),
+    conditions: List(Text({ minLength: 1 }), {
+      minItems: 1,
+      description: "Condition, such as task.verified:ID; several: any of them",
+    }),
     timeout: Optional(Duration("Give up after (default 10m)")),
     since: Optional(Integer({ minimum: 0, description: "Events after this seq count, also those that came already" })),
     agent_id: Optional(AgentId),
@@ -43,7 +46,8 @@ export default command({
     const agent_id = context.actor(input.agent_id);
     if (conditions.some(({ what, id }) => what === "message" && id === undefined)) context.requireActor(input.agent_id);
     const seen = await look(context, "read", agent_id);
-    for (const { what, id } of conditions) if (what.startsWith("task.") && id !== undefined) await requireTask(context, seen, id);
+    for (const { what, id } of conditions)
+      if (what.startsWith("task.") && id !== undefined) await requireTask(context, seen, id);
     let since = input.since ?? (await lastSeq(context));
     const patience = input.timeout === undefined ? PATIENCE : (readDuration(input.timeout) ?? PATIENCE);
     const event = await waitFor(context, patience, undefined, async () => {
@@ -54,7 +58,11 @@ export default command({
       return page.events.map(eventData).find((each) => conditions.some((condition) => fits(condition, each, agent_id)));
     });
     if (event === undefined) {
-      throw new LodestarError("TIMEOUT", `Nothing of ${input.conditions.join(", ")} came within ${formatDuration(patience)}`, { details: { conditions: input.conditions } });
+      throw new LodestarError(
+        "TIMEOUT",
+        `Nothing of ${input.conditions.join(", ")} came within ${formatDuration(patience)}`,
+        { details: { conditions: input.conditions } },
+      );
     }
     return { event };
   },
@@ -67,24 +75,48 @@ function readCondition(text: string): Condition {
   const id = colon < 0 ? undefined : text.slice(colon + 1);
   const known: readonly string[] = [...EVENT_TYPES, ...STATES];
   if (known.includes(what) && id !== "") return { what, id };
-  throw new LodestarError("USAGE", `${JSON.stringify(text)} is nothing to wait for.`, { details: { known }, hint: `Wait for one of ${known.join(", ")}; with :ID for one task.` });
+  throw new LodestarError("USAGE", `${JSON.stringify(text)} is nothing to wait for.`, {
+    details: { known },
+    hint: `Wait for one of ${known.join(", ")}; with :ID for one task.`,
+  });
 }
 
 /** A condition that holds already, told as the event that it would be. */
-async function holding(context: Context, conditions: readonly Condition[], agent_id: string | undefined): Promise<Static<typeof EventShape> | undefined> {
-  const states = conditions.filter(({ what, id }) => what === "task.claimable" || (id !== undefined && (what === "task.verified" || what === "task.done")));
+async function holding(
+  context: Context,
+  conditions: readonly Condition[],
+  agent_id: string | undefined,
+): Promise<Static<typeof EventShape> | undefined> {
+  const states = conditions.filter(
+    ({ what, id }) =>
+      what === "task.claimable" || (id !== undefined && (what === "task.verified" || what === "task.done")),
+  );
   if (states.length === 0) return undefined;
   const seen = await look(context, "read", agent_id);
-  const told = (type: string, task_id: string) => ({ seq: seen.seen?.last_seq ?? 0, created_at: formatInstant(seen.seen?.now ?? context.clock.now()), type, task_id });
+  const told = (type: string, task_id: string) => ({
+    seq: seen.seen?.last_seq ?? 0,
+    created_at: formatInstant(seen.seen?.now ?? context.clock.now()),
+    type,
+    task_id,
+  });
   for (const { what, id } of states) {
     if (what === "task.claimable") {
-      const offers = offersFor(seen, { kind: "work", ...(agent_id === undefined ? {} : { agent_id }) }, undefined, id === undefined ? 1 : Number.MAX_SAFE_INTEGER);
+      const offers = offersFor(
+        seen,
+        { kind: "work", ...(agent_id === undefined ? {} : { agent_id }) },
+        undefined,
+        id === undefined ? 1 : Number.MAX_SAFE_INTEGER,
+      );
       const offer = offers.find(({ task }) => id === undefined || task.id === id);
       if (offer !== undefined) return told(what, offer.task.id);
       continue;
     }
     const standing = id === undefined ? undefined : seen.schedule.standing(id);
-    const reached = standing !== undefined && (what === "task.verified" ? standing.status === "verified" : standing.outcome.rank === 1 || standing.outcome.rank === 2);
+    const reached =
+      standing !== undefined &&
+      (what === "task.verified"
+        ? standing.status === "verified"
+        : standing.outcome.rank === 1 || standing.outcome.rank === 2);
     if (reached && id !== undefined) return told(what, id);
   }
   return undefined;

@@ -44,13 +44,15 @@ async function examineSpec(context: Context, checks: Check[]): Promise<Look | un
     const header = index.header();
     if (header === undefined) throw new LodestarError("INTERNAL", "The index has no header after it was refreshed.");
     if (header.broken.length === 0) checks.push({ name: "spec", status: "pass", message: `${index.count()} tasks` });
-    for (const problem of header.broken) checks.push({ name: "spec", status: "fail", message: at(paths.spec, problem), fix: problem.hint });
+    for (const problem of header.broken)
+      checks.push({ name: "spec", status: "fail", message: at(paths.spec, problem), fix: problem.hint });
     return await lookQuietly(context, index, header);
   } catch (error) {
     if (!(error instanceof LodestarError)) throw error;
     const problems = (error.details.problems ?? []) as Problem[];
     if (problems.length === 0) checks.push({ name: "spec", status: "fail", message: error.message, fix: error.hint });
-    for (const problem of problems.slice(0, 100)) checks.push({ name: "spec", status: "fail", message: at(paths.spec, problem), fix: problem.hint });
+    for (const problem of problems.slice(0, 100))
+      checks.push({ name: "spec", status: "fail", message: at(paths.spec, problem), fix: problem.hint });
     return undefined;
   }
 }
@@ -79,12 +81,23 @@ function examineDependencies({ index, schedule }: Look, checks: Check[]): void {
     }
   }
   if (missing.length > 0) {
-    checks.push({ name: "dependencies", status: "fail", message: `No such task: ${some(missing)}`, fix: "Create the task, or `lodestar task update ID --remove-dep MISSING`" });
+    checks.push({
+      name: "dependencies",
+      status: "fail",
+      message: `No such task: ${some(missing)}`,
+      fix: "Create the task, or `lodestar task update ID --remove-dep MISSING`",
+    });
   }
   if (dead.length > 0) {
-    checks.push({ name: "dependencies", status: "warn", message: `Waiting for a task that was deleted before it was verified: ${some(dead)}`, fix: "`lodestar task update ID --remove-dep DELETED`, or `lodestar task reopen DELETED`" });
+    checks.push({
+      name: "dependencies",
+      status: "warn",
+      message: `Waiting for a task that was deleted before it was verified: ${some(dead)}`,
+      fix: "`lodestar task update ID --remove-dep DELETED`, or `lodestar task reopen DELETED`",
+    });
   }
-  if (missing.length + dead.length === 0) checks.push({ name: "dependencies", status: "pass", message: "Every dependency is there" });
+  if (missing.length + dead.length === 0)
+    checks.push({ name: "dependencies", status: "pass", message: "Every dependency is there" });
 }
 
 /** Every cycle that can be told apart, each in full. */
@@ -93,9 +106,17 @@ function examineCycles({ index }: Look, checks: Check[]): void {
   let found = 0;
   for (let cycle = findCycle(edges); cycle !== undefined && found < SHOWN; cycle = findCycle(edges)) {
     found += 1;
-    checks.push({ name: "cycles", status: "fail", message: cycle.join(" → "), fix: `\`lodestar task update ${cycle[0]} --remove-dep ${cycle[1]}\` breaks it` });
+    checks.push({
+      name: "cycles",
+      status: "fail",
+      message: cycle.join(" → "),
+      fix: `\`lodestar task update ${cycle[0]} --remove-dep ${cycle[1]}\` breaks it`,
+    });
     const [from = "", to = ""] = cycle;
-    edges.set(from, (edges.get(from) ?? []).filter((need) => need !== to));
+    edges.set(
+      from,
+      (edges.get(from) ?? []).filter((need) => need !== to),
+    );
   }
   if (found === 0) checks.push({ name: "cycles", status: "pass", message: "No task waits for itself" });
 }
@@ -108,21 +129,53 @@ async function examineRuntime(context: Context, checks: Check[]): Promise<boolea
     return false;
   }
   const remote = remoteMount(dirname(path));
-  if (remote !== undefined) checks.push({ name: "runtime", status: "fail", message: `${path} is on a ${remote} mount, where locks do not hold`, fix: "Name a local path with LODESTAR_RUNTIME" });
-  if (isTracked(context.place, path)) checks.push({ name: "runtime", status: "fail", message: `${path} is tracked by Git`, fix: "git rm --cached .lodestar/runtime.sqlite" });
+  if (remote !== undefined)
+    checks.push({
+      name: "runtime",
+      status: "fail",
+      message: `${path} is on a ${remote} mount, where locks do not hold`,
+      fix: "Name a local path with LODESTAR_RUNTIME",
+    });
+  if (isTracked(context.place, path))
+    checks.push({
+      name: "runtime",
+      status: "fail",
+      message: `${path} is tracked by Git`,
+      fix: "git rm --cached .lodestar/runtime.sqlite",
+    });
   try {
     const runtime = await context.runtimeIfAny();
     if (runtime === undefined) {
-      checks.push({ name: "runtime", status: "warn", message: `${path} was written by another program`, fix: "`lodestar doctor --fix` moves it aside" });
+      checks.push({
+        name: "runtime",
+        status: "warn",
+        message: `${path} was written by another program`,
+        fix: "`lodestar doctor --fix` moves it aside",
+      });
       return false;
     }
     const problems = await runtime.inspect();
-    for (const problem of problems.slice(0, SHOWN)) checks.push({ name: "runtime", status: "fail", message: problem, fix: "`lodestar doctor --fix` moves the damaged file aside" });
+    for (const problem of problems.slice(0, SHOWN))
+      checks.push({
+        name: "runtime",
+        status: "fail",
+        message: problem,
+        fix: "`lodestar doctor --fix` moves the damaged file aside",
+      });
     const { counts, clock_offset, schema_version } = await runtime.info();
     if (problems.length === 0) {
-      checks.push({ name: "runtime", status: "pass", message: `${counts.agents} agents, ${counts.leases} live leases, ${counts.events} events (schema ${schema_version})` });
+      checks.push({
+        name: "runtime",
+        status: "pass",
+        message: `${counts.agents} agents, ${counts.leases} live leases, ${counts.events} events (schema ${schema_version})`,
+      });
     }
-    if (clock_offset > 0) checks.push({ name: "clock", status: "info", message: `The machine's clock stepped back once; the runtime's runs ${formatDuration(clock_offset)} ahead of it` });
+    if (clock_offset > 0)
+      checks.push({
+        name: "clock",
+        status: "info",
+        message: `The machine's clock stepped back once; the runtime's runs ${formatDuration(clock_offset)} ahead of it`,
+      });
     return problems.length === 0;
   } catch (error) {
     if (!(error instanceof LodestarError)) throw error;
@@ -141,29 +194,61 @@ async function examineStep(context: Context, { index, schedule }: Look, checks: 
       name: "planes",
       status: "warn",
       message: `${task.id}: the file says ${task.status}, the runtime says ${status}${where}`,
-      fix: isDue ? "`lodestar doctor --fix` writes it" : `Merge ${known?.branch ?? "the branch"}, or send it back to work: \`lodestar task reopen ${task.id}\``,
+      fix: isDue
+        ? "`lodestar doctor --fix` writes it"
+        : `Merge ${known?.branch ?? "the branch"}, or send it back to work: \`lodestar task reopen ${task.id}\``,
     });
   }
   const runtime = await context.runtimeIfAny();
   for (const row of ((await runtime?.outbox()) ?? []).slice(0, SHOWN)) {
     const gone = index.task(row.task_id) === undefined && row.target_worktree === context.worktree;
     const lost = !worktreeExists(row.target_worktree) && context.place.git !== undefined;
-    if (gone) checks.push({ name: "outbox", status: "warn", message: `An outcome of ${row.task_id} waits, but the spec here has no such task`, fix: `Check out ${row.target_branch}, where it was made` });
-    else if (lost) checks.push({ name: "outbox", status: "info", message: `An outcome of ${row.task_id} was made in a worktree that is gone (${row.target_worktree})` });
-    else checks.push({ name: "outbox", status: "info", message: `An outcome of ${row.task_id} waits for ${row.target_worktree} on ${row.target_branch}` });
+    if (gone)
+      checks.push({
+        name: "outbox",
+        status: "warn",
+        message: `An outcome of ${row.task_id} waits, but the spec here has no such task`,
+        fix: `Check out ${row.target_branch}, where it was made`,
+      });
+    else if (lost)
+      checks.push({
+        name: "outbox",
+        status: "info",
+        message: `An outcome of ${row.task_id} was made in a worktree that is gone (${row.target_worktree})`,
+      });
+    else
+      checks.push({
+        name: "outbox",
+        status: "info",
+        message: `An outcome of ${row.task_id} waits for ${row.target_worktree} on ${row.target_branch}`,
+      });
   }
-  if (checks.length === before) checks.push({ name: "planes", status: "pass", message: "The spec holds every outcome of the runtime" });
+  if (checks.length === before)
+    checks.push({ name: "planes", status: "pass", message: "The spec holds every outcome of the runtime" });
 }
 
 function examineFiles(context: Context, checks: Check[]): void {
   const { place } = context;
   if (place.git !== undefined) {
     const hasRuntime = existsSync(context.runtime_path);
-    if (isIgnored(place)) checks.push({ name: "ignores", status: "pass", message: "The databases are ignored on every branch" });
-    else checks.push({ name: "ignores", status: hasRuntime ? "warn" : "info", message: "This clone's info/exclude does not name the databases", fix: "`lodestar doctor --fix`, or any command that writes" });
+    if (isIgnored(place))
+      checks.push({ name: "ignores", status: "pass", message: "The databases are ignored on every branch" });
+    else
+      checks.push({
+        name: "ignores",
+        status: hasRuntime ? "warn" : "info",
+        message: "This clone's info/exclude does not name the databases",
+        fix: "`lodestar doctor --fix`, or any command that writes",
+      });
   }
   const leftovers = temporaryFiles(dirname(context.spec.paths.spec));
-  if (leftovers.length > 0) checks.push({ name: "leftovers", status: "info", message: `Temporary files of killed processes: ${some(leftovers)}`, fix: "The next save removes them" });
+  if (leftovers.length > 0)
+    checks.push({
+      name: "leftovers",
+      status: "info",
+      message: `Temporary files of killed processes: ${some(leftovers)}`,
+      fix: "The next save removes them",
+    });
 }
 
 /** Temp files beside the spec. */
@@ -171,4 +256,5 @@ export function temporaryFiles(folder: string): string[] {
   return readdirSync(folder).filter((name) => name.startsWith(".spec.yaml.") && name.endsWith(".tmp"));
 }
 
-const some = (items: readonly string[]): string => `${items.slice(0, SHOWN).join(", ")}${items.length > SHOWN ? ` and ${items.length - SHOWN} more` : ""}`;
+const some = (items: readonly string[]): string =>
+  `${items.slice(0, SHOWN).join(", ")}${items.length > SHOWN ? ` and ${items.length - SHOWN} more` : ""}`;

@@ -27,7 +27,14 @@ export default command({
     agents_md: Optional(Flag({ default: true, description: "Write the AGENTS.md section" })),
     git: Optional(Flag({ default: true, description: "Write the clone's ignore rules" })),
   }),
-  output: Shape({ initialized: Flag(), path: Text(), project_name: Text(), files_created: List(Text()), files_updated: Optional(List(Text())), backup: Optional(Text()) }),
+  output: Shape({
+    initialized: Flag(),
+    path: Text(),
+    project_name: Text(),
+    files_created: List(Text()),
+    files_updated: Optional(List(Text())),
+    backup: Optional(Text()),
+  }),
   errors: ["PATH_NOT_FOUND", "NOT_A_REPOSITORY", "READ_ONLY"],
   examples: [
     { line: "lodestar init", shows: "In the repository's root" },
@@ -40,8 +47,16 @@ export default command({
       return await setUp(target, input, context);
     } catch (cause) {
       const { code, message } = cause as { code?: string; message: string };
-      if (code === "EACCES" || code === "EROFS" || code === "EPERM") throw new LodestarError("READ_ONLY", `${target} cannot be written: ${message}`, { cause, details: { path: target } });
-      if (code === "ENOTDIR" || code === "EEXIST" || code === "ENOENT" || code === "ENAMETOOLONG" || code === "ELOOP") throw new LodestarError("PATH_NOT_FOUND", `${target} is no directory, and none can be made there`, { cause, details: { path: target } });
+      if (code === "EACCES" || code === "EROFS" || code === "EPERM")
+        throw new LodestarError("READ_ONLY", `${target} cannot be written: ${message}`, {
+          cause,
+          details: { path: target },
+        });
+      if (code === "ENOTDIR" || code === "EEXIST" || code === "ENOENT" || code === "ENAMETOOLONG" || code === "ELOOP")
+        throw new LodestarError("PATH_NOT_FOUND", `${target} is no directory, and none can be made there`, {
+          cause,
+          details: { path: target },
+        });
       throw cause;
     }
   },
@@ -51,7 +66,12 @@ export default command({
     { command: "status", input: {}, why: "See the overview" },
   ],
   view: ({ path, files_created, files_updated, backup }) => [
-    line(files_created.length === 0 && files_updated === undefined ? `Lodestar is set up in ${path} already` : `Initialized Lodestar in ${path}`, "good"),
+    line(
+      files_created.length === 0 && files_updated === undefined
+        ? `Lodestar is set up in ${path} already`
+        : `Initialized Lodestar in ${path}`,
+      "good",
+    ),
     ...(files_created.length === 0 ? [] : [list(files_created, "Created")]),
     ...(files_updated === undefined ? [] : [list(files_updated, "Updated")]),
     ...(backup === undefined ? [] : [line(`The old spec is kept as ${backup}`, "warn")]),

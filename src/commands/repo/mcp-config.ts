@@ -14,12 +14,17 @@ export function withMcpServer(path: string, text: string | undefined, key: strin
   if (text === undefined || text.trim() === "") return `${JSON.stringify({ [key]: { lodestar: SERVER } }, null, 2)}\n`;
   const before = parse(path, text);
   const servers = before[key];
-  if (servers !== undefined && (typeof servers !== "object" || servers === null)) throw unusable(path, `its ${key} is no table`);
+  if (servers !== undefined && (typeof servers !== "object" || servers === null))
+    throw unusable(path, `its ${key} is no table`);
   if (servers !== undefined && "lodestar" in servers) return text;
   const entry = `"lodestar": ${JSON.stringify(SERVER)}`;
-  const after = servers === undefined ? insertAfterBrace(text, text.indexOf("{"), `"${key}": { ${entry} }`, before) : insertAfterBrace(text, braceOf(text, key), entry, servers as object);
+  const after =
+    servers === undefined
+      ? insertAfterBrace(text, text.indexOf("{"), `"${key}": { ${entry} }`, before)
+      : insertAfterBrace(text, braceOf(text, key), entry, servers as object);
   const expected = { ...before, [key]: { ...(servers as object | undefined), lodestar: SERVER } };
-  if (!Bun.deepEquals(parse(path, after), expected)) throw unusable(path, `its ${key} was not found where it was looked for`);
+  if (!Bun.deepEquals(parse(path, after), expected))
+    throw unusable(path, `its ${key} was not found where it was looked for`);
   return after;
 }
 

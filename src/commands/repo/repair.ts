@@ -58,7 +58,8 @@ async function moveDamagedRuntime(context: Context): Promise<string | undefined>
   return context.spec.locked(async () => {
     let n = 1;
     while (existsSync(`${path}.corrupt-${n}`)) n += 1;
-    for (const suffix of ["-wal", "-shm", ""]) if (existsSync(path + suffix)) renameSync(path + suffix, `${path}.corrupt-${n}${suffix}`);
+    for (const suffix of ["-wal", "-shm", ""])
+      if (existsSync(path + suffix)) renameSync(path + suffix, `${path}.corrupt-${n}${suffix}`);
     return `${path}.corrupt-${n}`;
   });
 }
@@ -69,11 +70,15 @@ async function writeOutcomes(context: Context): Promise<string[]> {
   const { schedule } = await look(context, "write");
   const { branch } = context.head();
   // Outcomes made on another branch arrive by merging; those of this branch belong here.
-  const due = [...schedule.differing()].flatMap(({ known }) => (known === undefined || (known.branch !== branch && known.rank !== 2) ? [] : [known]));
+  const due = [...schedule.differing()].flatMap(({ known }) =>
+    known === undefined || (known.branch !== branch && known.rank !== 2) ? [] : [known],
+  );
   if (due.length === 0) return [...written];
   await context.spec.locked((session) =>
     session.save((index) => {
-      const edits = due.flatMap((outcome) => outcomeEdit(index, outcome, outcome.branch === branch ? "done" : "verify") ?? []);
+      const edits = due.flatMap(
+        (outcome) => outcomeEdit(index, outcome, outcome.branch === branch ? "done" : "verify") ?? [],
+      );
       for (const edit of edits) if (edit.kind === "set") written.add(edit.task_id);
       return edits;
     }),

@@ -34,7 +34,13 @@ export default command({
     const preview = `${agents} agents, ${leases} leases and ${messages} messages${input.hard === true ? `, and ${tasks} tasks of the spec` : "; the spec stays"}`;
     if (input.force !== true && !(context.interactive && context.confirm(`Clear ${preview}?`))) {
       throw new LodestarError("CONFIRMATION_REQUIRED", `This would clear ${preview}.`, {
-        details: { reset_type, tasks_to_delete: tasks, agents_to_clear: agents, leases_to_clear: leases, messages_to_clear: messages },
+        details: {
+          reset_type,
+          tasks_to_delete: tasks,
+          agents_to_clear: agents,
+          leases_to_clear: leases,
+          messages_to_clear: messages,
+        },
       });
     }
     let backup: string | undefined;
@@ -61,7 +67,10 @@ export default command({
   ],
   view: (output) => [
     line("Reset complete", "good"),
-    field("Runtime", `${output.agents_cleared} agents, ${output.leases_cleared} leases, ${output.messages_cleared} messages`),
+    field(
+      "Runtime",
+      `${output.agents_cleared} agents, ${output.leases_cleared} leases, ${output.messages_cleared} messages`,
+    ),
     ...(output.reset_type === "hard" ? [field("Tasks", `${output.tasks_deleted} tasks from spec.yaml`)] : []),
     ...(output.backup === undefined ? [] : [field("Backup", output.backup)]),
   ],

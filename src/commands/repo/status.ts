@@ -1,4 +1,17 @@
-import { AgentId, Dictionary, Flag, Instant, Integer, List, Optional, Shape, type Static, TaskId, Text, Unknown } from "../../core/schema.ts";
+import {
+  AgentId,
+  Dictionary,
+  Flag,
+  Instant,
+  Integer,
+  List,
+  Optional,
+  Shape,
+  type Static,
+  TaskId,
+  Text,
+  Unknown,
+} from "../../core/schema.ts";
 import { STATUSES } from "../../core/status.ts";
 import { formatDuration, formatInstant, HOUR } from "../../core/time.ts";
 import { field, line, list, note, table, title, type View } from "../../core/view.ts";
@@ -12,13 +25,17 @@ const Difference = Shape({ task_id: TaskId, spec: Text(), runtime: Text(), branc
 
 const Output = Shape({
   initialized: Flag(),
-  project: Optional(Shape({ name: Text(), default_branch: Text(), conventions: Optional(Dictionary(Text(), Unknown())) })),
+  project: Optional(
+    Shape({ name: Text(), default_branch: Text(), conventions: Optional(Dictionary(Text(), Unknown())) }),
+  ),
   branch: Optional(Text()),
   tasks: Optional(Shape({ total: Integer(), by_status: Dictionary(Text(), Integer()), claimable: Integer() })),
   agents: Optional(Shape({ registered: Integer(), active_leases: Integer() })),
   messages: Optional(Shape({ total: Integer(), unread: Optional(Integer()) })),
   leases: Optional(List(LeaseLine)),
-  only_in_runtime: Optional(List(Difference, { description: "The file says one thing, the runtime another; the runtime counts" })),
+  only_in_runtime: Optional(
+    List(Difference, { description: "The file says one thing, the runtime another; the runtime counts" }),
+  ),
   broken: Optional(List(Shape({ task_id: Text(), line: Integer(), message: Text() }))),
 });
 
@@ -29,7 +46,8 @@ export default command({
   name: "status",
   effect: "read",
   summary: "Show where things stand and what to do next",
-  explain: "Counts of tasks as they stand in both planes, what is claimable, who holds what until when, and outcomes that only the runtime knows on this branch. Writes nothing. Outside an initialised directory it says so.",
+  explain:
+    "Counts of tasks as they stand in both planes, what is claimable, who holds what until when, and outcomes that only the runtime knows on this branch. Writes nothing. Outside an initialised directory it says so.",
   tool: true,
   options: { agent_id: "agent" },
   anywhere: true,
@@ -57,7 +75,11 @@ export default command({
     const review = { command: "task.next", input: { review: true }, why: "Review what is done" };
     const work = claimable > 0 ? [take] : (output.tasks?.by_status.done ?? 0) > 0 ? [review] : [];
     const join = { command: "agent.join", input: {}, why: "Register as an agent" };
-    return [...(output.agents?.registered === 0 ? [join] : []), ...work, { command: "task.list", input: {}, why: "See all tasks" }];
+    return [
+      ...(output.agents?.registered === 0 ? [join] : []),
+      ...work,
+      { command: "task.list", input: {}, why: "See all tasks" },
+    ];
   },
   view: (output) => show(output),
 });
@@ -83,17 +105,38 @@ async function survey(context: Context, agent_id: string | undefined): Promise<S
     runtime: status,
     ...(known?.branch === undefined || known.branch === "" ? {} : { branch: known.branch }),
   }));
-  const counted = Object.fromEntries(STATUSES.filter((status) => by_status[status] > 0).map((status) => [status, by_status[status]]));
+  const counted = Object.fromEntries(
+    STATUSES.filter((status) => by_status[status] > 0).map((status) => [status, by_status[status]]),
+  );
   return {
     initialized: true,
-    project: { name, default_branch, ...(Object.keys(conventions).length === 0 ? {} : { conventions: { ...conventions } }) },
+    project: {
+      name,
+      default_branch,
+      ...(Object.keys(conventions).length === 0 ? {} : { conventions: { ...conventions } }),
+    },
     ...(branch === "" ? {} : { branch }),
-    tasks: { total: Object.values(by_status).reduce((sum, count) => sum + count, 0), by_status: counted, claimable: claimable - schedule.claimableAmong(seen?.leases ?? []) },
+    tasks: {
+      total: Object.values(by_status).reduce((sum, count) => sum + count, 0),
+      by_status: counted,
+      claimable: claimable - schedule.claimableAmong(seen?.leases ?? []),
+    },
     agents: { registered: seen?.agent_count ?? 0, active_leases: leases.length },
-    messages: { total: seen?.message_count ?? 0, ...(seen === undefined || seen.unread === 0 ? {} : { unread: seen.unread }) },
+    messages: {
+      total: seen?.message_count ?? 0,
+      ...(seen === undefined || seen.unread === 0 ? {} : { unread: seen.unread }),
+    },
     ...(leases.length === 0 ? {} : { leases }),
     ...(differing.length === 0 ? {} : { only_in_runtime: differing }),
-    ...(header.broken.length === 0 ? {} : { broken: header.broken.map((problem) => ({ task_id: problem.task_id ?? "", line: problem.line, message: problem.message })) }),
+    ...(header.broken.length === 0
+      ? {}
+      : {
+          broken: header.broken.map((problem) => ({
+            task_id: problem.task_id ?? "",
+            line: problem.line,
+            message: problem.message,
+          })),
+        }),
   };
 }
 
@@ -104,21 +147,41 @@ function show(output: Static<typeof Output>): View[] {
   const total = tasks?.total ?? 0;
   if (total === 0) views.push(line("No tasks yet."));
   else {
-    views.push(table(["Status", "Count"], Object.entries(tasks?.by_status ?? {}).map(([status, count]) => [status, String(count)])));
+    views.push(
+      table(
+        ["Status", "Count"],
+        Object.entries(tasks?.by_status ?? {}).map(([status, count]) => [status, String(count)]),
+      ),
+    );
     const verified = tasks?.by_status.verified ?? 0;
     const live = total - (tasks?.by_status.deleted ?? 0);
     if (live > 0) views.push(field("Progress", `${Math.floor((100 * verified) / live)}% verified`));
     views.push(field("Claimable", tasks?.claimable ?? 0));
   }
   views.push(field("Agents registered", agents?.registered ?? 0), field("Active claims", agents?.active_leases ?? 0));
-  if ((messages?.total ?? 0) > 0) views.push(field("Messages", `${messages?.total}${messages?.unread === undefined ? "" : ` (${messages.unread} unread)`}`));
+  if ((messages?.total ?? 0) > 0)
+    views.push(
+      field("Messages", `${messages?.total}${messages?.unread === undefined ? "" : ` (${messages.unread} unread)`}`),
+    );
   if (output.leases !== undefined) {
-    views.push(table(["Task", "Agent", "Time left"], output.leases.map(({ task_id, agent_id, seconds_left }) => [task_id, agent_id, formatDuration(seconds_left * 1000)])));
+    views.push(
+      table(
+        ["Task", "Agent", "Time left"],
+        output.leases.map(({ task_id, agent_id, seconds_left }) => [
+          task_id,
+          agent_id,
+          formatDuration(seconds_left * 1000),
+        ]),
+      ),
+    );
   }
   if (output.only_in_runtime !== undefined) {
     views.push(
       list(
-        output.only_in_runtime.map(({ task_id, spec, runtime, branch }) => `${task_id}: the file says ${spec}, the runtime says ${runtime}${branch === undefined ? "" : ` on ${branch}`}`),
+        output.only_in_runtime.map(
+          ({ task_id, spec, runtime, branch }) =>
+            `${task_id}: the file says ${spec}, the runtime says ${runtime}${branch === undefined ? "" : ` on ${branch}`}`,
+        ),
         "Only in the runtime",
       ),
       note("To send one back to work: lodestar task reopen ID"),

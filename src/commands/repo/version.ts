@@ -1,6 +1,6 @@
 import { Shape, Text } from "../../core/schema.ts";
-import { line } from "../../core/view.ts";
 import { VERSION } from "../../core/version.ts";
+import { line } from "../../core/view.ts";
 import { command } from "../command.ts";
 
 export default command({

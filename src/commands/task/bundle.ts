@@ -43,7 +43,10 @@ export function bundle(task: Task, budget: number = CONTEXT_BUDGET): ContextBund
     made.acceptance_criteria = criteria;
     left -= 26;
   }
-  for (const [name, text] of [["description", task.description], ["prd_excerpt", task.prd?.excerpt]] as const) {
+  for (const [name, text] of [
+    ["description", task.description],
+    ["prd_excerpt", task.prd?.excerpt],
+  ] as const) {
     if (text === undefined || text === "") continue;
     const room = left - name.length - 6;
     const part = cut(text, room);

@@ -1,7 +1,7 @@
+import { LodestarError } from "../../core/errors.ts";
 import { AgentId, Duration, Flag, List, Optional, Shape, type Static, TaskId, Union } from "../../core/schema.ts";
 import { formatDuration, readDuration, SECOND } from "../../core/time.ts";
 import { field, line, list, note, text, type View } from "../../core/view.ts";
-import { LodestarError } from "../../core/errors.ts";
 import { command, type NextAction } from "../command.ts";
 import { claimFields } from "./shapes.ts";
 import { type ClaimData, claimData, mayPass, takeThese } from "./taking.ts";
@@ -29,7 +29,19 @@ export default command({
     review: Optional(Flag({ description: "Claim done tasks for review" })),
   }),
   output: Union([ClaimShape, Shape({ claims: List(ClaimShape) })]),
-  errors: ["TASK_NOT_FOUND", "AGENT_REQUIRED", "AGENT_NOT_FOUND", "ALREADY_CLAIMED", "NOT_CLAIMABLE", "UNMET_DEPENDENCIES", "NOT_DONE", "SELF_VERIFICATION", "LOCK_CONFLICT", "INVALID_TTL", "TIMEOUT"],
+  errors: [
+    "TASK_NOT_FOUND",
+    "AGENT_REQUIRED",
+    "AGENT_NOT_FOUND",
+    "ALREADY_CLAIMED",
+    "NOT_CLAIMABLE",
+    "UNMET_DEPENDENCIES",
+    "NOT_DONE",
+    "SELF_VERIFICATION",
+    "LOCK_CONFLICT",
+    "INVALID_TTL",
+    "TIMEOUT",
+  ],
   examples: [
     { line: "lodestar task claim TASK-001 --agent A1B2C3D4", shows: "Claim one task for 15 minutes" },
     { line: "lodestar task claim TASK-001 TASK-002 --ttl 1h", shows: "Two tasks or none, for an hour" },
@@ -38,7 +50,12 @@ export default command({
   run: async (input, context) => {
     const agent_id = context.requireActor(input.agent_id);
     const kind = input.review === true ? "review" : "work";
-    const taking = { agent_id, kind, force: input.force ?? false, ...(input.ttl === undefined ? {} : { ttl: input.ttl }) } as const;
+    const taking = {
+      agent_id,
+      kind,
+      force: input.force ?? false,
+      ...(input.ttl === undefined ? {} : { ttl: input.ttl }),
+    } as const;
     const patience = input.wait === undefined ? 0 : (readDuration(input.wait) ?? 0);
     let last: LodestarError | undefined;
     const attempt = async (ticket?: ReturnType<typeof newTicket>) => {
@@ -50,8 +67,10 @@ export default command({
         return undefined;
       }
     };
-    const ticket = patience > 0 ? newTicket(context, `claim:${kind}:${[...input.task_ids].sort().join(" ")}`) : undefined;
-    const granted = ticket === undefined ? await attempt() : await waitFor(context, patience, ticket, () => attempt(ticket));
+    const ticket =
+      patience > 0 ? newTicket(context, `claim:${kind}:${[...input.task_ids].sort().join(" ")}`) : undefined;
+    const granted =
+      ticket === undefined ? await attempt() : await waitFor(context, patience, ticket, () => attempt(ticket));
     if (granted === undefined) {
       throw new LodestarError("TIMEOUT", `Waited ${formatDuration(patience)} in vain. ${last?.message ?? ""}`.trim(), {
         details: { ...last?.details, ...(last === undefined ? {} : { reason: last.code }) },
@@ -73,7 +92,14 @@ const claimsOf = (output: unknown): ClaimData[] => (output as { claims?: ClaimDa
 /** What comes after a claim: for work and for review. */
 export function afterClaim(claim: ClaimData, isReview: boolean): NextAction[] {
   const input = { task_id: claim.task_id, agent_id: claim.agent_id };
-  if (isReview) return [{ command: "task.verify", input: { task_ids: [claim.task_id], agent_id: claim.agent_id }, why: "Verify it when it holds up" }];
+  if (isReview)
+    return [
+      {
+        command: "task.verify",
+        input: { task_ids: [claim.task_id], agent_id: claim.agent_id },
+        why: "Verify it when it holds up",
+      },
+    ];
   return [
     { command: "task.done", input, why: "Mark it done when it is" },
     { command: "task.renew", input, why: "Extend the lease before it ends" },
@@ -101,7 +127,12 @@ export function claimView(claim: ClaimData): View[] {
   }
   const handoff = claim.handoff as { unread: number; messages: { from_agent_id?: string; text: string }[] } | undefined;
   if (handoff !== undefined) {
-    views.push(list(handoff.messages.map(({ from_agent_id, text: said }) => `${from_agent_id ?? "someone"}: ${said}`), `Unread messages (${handoff.unread})`));
+    views.push(
+      list(
+        handoff.messages.map(({ from_agent_id, text: said }) => `${from_agent_id ?? "someone"}: ${said}`),
+        `Unread messages (${handoff.unread})`,
+      ),
+    );
   }
   return views;
 }

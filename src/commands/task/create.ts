@@ -34,14 +34,23 @@ export default command({
   output: Shape(taskFields),
   errors: ["ID_TAKEN", "INVALID_ID", "TASK_NOT_FOUND", "DEPENDENCY_CYCLE"],
   examples: [
-    { line: 'lodestar task create --id TASK-001 --title "Login form" --priority 1 --label feature', shows: "With an id of your own" },
-    { line: 'lodestar task create --title "Logout" --depends-on TASK-001 --lock "src/auth/**"', shows: "After another, owning its files" },
+    {
+      line: 'lodestar task create --id TASK-001 --title "Login form" --priority 1 --label feature',
+      shows: "With an id of your own",
+    },
+    {
+      line: 'lodestar task create --title "Logout" --depends-on TASK-001 --lock "src/auth/**"',
+      shows: "After another, owning its files",
+    },
   ],
   run: async (input, context) => {
     const { feature, agent_id: _, id: wanted, ...fields } = input;
     const runtime = await context.runtime();
     const now = formatInstant(context.clock.now());
-    const plan = await settledPlan(context, { id: wanted ?? newTaskId(context.random, await roughCount(context)), now });
+    const plan = await settledPlan(context, {
+      id: wanted ?? newTaskId(context.random, await roughCount(context)),
+      now,
+    });
     const known = await runtime.lookup([plan.id]);
     const task = newTask({ ...(fields as Partial<Task> & { title: string }), id: plan.id }, plan.now);
     const made = await context.spec.locked((session) =>
@@ -56,10 +65,21 @@ export default command({
       }),
     );
     const agent_id = context.actor(input.agent_id);
-    if (made) await runtime.append([{ type: "task.created", task_id: plan.id, data: { title: task.title }, ...(agent_id === undefined ? {} : { agent_id }) }]);
+    if (made)
+      await runtime.append([
+        {
+          type: "task.created",
+          task_id: plan.id,
+          data: { title: task.title },
+          ...(agent_id === undefined ? {} : { agent_id }),
+        },
+      ]);
     return taskData(task);
   },
-  next: ({ id, status, depends_on }) => (status === "ready" && depends_on === undefined ? [{ command: "task.claim", input: { task_ids: [id] }, why: "Claim it" }] : [{ command: "task.show", input: { task_id: id }, why: "Look at it" }]),
+  next: ({ id, status, depends_on }) =>
+    status === "ready" && depends_on === undefined
+      ? [{ command: "task.claim", input: { task_ids: [id] }, why: "Claim it" }]
+      : [{ command: "task.show", input: { task_id: id }, why: "Look at it" }],
   view: ({ id, title, status, depends_on }) => [
     line(`Created task ${id}`, "good"),
     field("Title", title),
@@ -80,4 +100,3 @@ export async function settledPlan<P>(context: Context, plan: P): Promise<P> {
   const intent = await (await context.runtime()).intend(idempotency, plan);
   return intent.kind === "planned" ? (intent.plan as P) : plan;
 }
-

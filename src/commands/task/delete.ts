@@ -13,7 +13,11 @@ export default command({
     "Sets the status to `deleted` and ends a lease on it. Refused while other tasks depend on it, unless --cascade deletes those too. Dependents of a task that was verified before are not blocked by its deletion. `task reopen` brings it back.",
   positional: ["task_id"],
   options: { agent_id: "agent" },
-  input: Shape({ task_id: TaskId, agent_id: Optional(AgentId), cascade: Optional(Flag({ description: "Delete what depends on it too" })) }),
+  input: Shape({
+    task_id: TaskId,
+    agent_id: Optional(AgentId),
+    cascade: Optional(Flag({ description: "Delete what depends on it too" })),
+  }),
   output: Shape({ deleted: List(Shape({ id: TaskId, title: Text() })), count: Integer() }),
   errors: ["TASK_NOT_FOUND", "HAS_DEPENDENTS", "AGENT_NOT_FOUND"],
   examples: [{ line: "lodestar task delete TASK-001 --cascade", shows: "With everything that depends on it" }],
@@ -23,9 +27,13 @@ export default command({
     const standing = await requireTask(context, seen, input.task_id);
     const dependents = openDependents(seen, input.task_id);
     if (dependents.length > 0 && input.cascade !== true) {
-      throw new LodestarError("HAS_DEPENDENTS", `Task ${input.task_id} has ${dependents.length} dependent${dependents.length === 1 ? "" : "s"}: ${dependents.slice(0, 5).join(", ")}`, {
-        details: { task_id: input.task_id, dependents },
-      });
+      throw new LodestarError(
+        "HAS_DEPENDENTS",
+        `Task ${input.task_id} has ${dependents.length} dependent${dependents.length === 1 ? "" : "s"}: ${dependents.slice(0, 5).join(", ")}`,
+        {
+          details: { task_id: input.task_id, dependents },
+        },
+      );
     }
     const { finished } = await finishTasks(context, {
       change: "delete",
@@ -33,11 +41,16 @@ export default command({
       force: true,
       ...(agent_id === undefined ? {} : { agent_id }),
     });
-    const deleted = finished.filter((each) => !each.already).map(({ key }) => ({ id: key.task_id, title: seen.schedule.standing(key.task_id)?.task.title ?? "" }));
+    const deleted = finished
+      .filter((each) => !each.already)
+      .map(({ key }) => ({ id: key.task_id, title: seen.schedule.standing(key.task_id)?.task.title ?? "" }));
     return { deleted, count: deleted.length };
   },
   next: () => [{ command: "task.list", input: {}, why: "See what is left" }],
-  view: ({ deleted, count }) => [line(`Deleted ${count} task(s)`, "good"), ...deleted.map(({ id, title }) => line(`- ${id}: ${title}`, "plain", 1))],
+  view: ({ deleted, count }) => [
+    line(`Deleted ${count} task(s)`, "good"),
+    ...deleted.map(({ id, title }) => line(`- ${id}: ${title}`, "plain", 1)),
+  ],
 });
 
 /** Everything that depends on a task, directly or through others, and is not deleted. */

@@ -1,4 +1,15 @@
-import { AgentId, Flag, Instant, LeaseId, List, Optional, Shape, StatusWord, TaskId, Token } from "../../core/schema.ts";
+import {
+  AgentId,
+  Flag,
+  Instant,
+  LeaseId,
+  List,
+  Optional,
+  Shape,
+  StatusWord,
+  TaskId,
+  Token,
+} from "../../core/schema.ts";
 import { formatInstant } from "../../core/time.ts";
 import { line, list, note } from "../../core/view.ts";
 import { command } from "../command.ts";
@@ -34,10 +45,22 @@ export default command({
     unblocked: Optional(List(TaskId)),
     already: Optional(Flag()),
   }),
-  errors: ["TASK_NOT_FOUND", "AGENT_REQUIRED", "AGENT_NOT_FOUND", "NOT_HOLDER", "LEASE_LOST", "NOT_CLAIMABLE", "UNMET_DEPENDENCIES", "SELF_VERIFICATION"],
+  errors: [
+    "TASK_NOT_FOUND",
+    "AGENT_REQUIRED",
+    "AGENT_NOT_FOUND",
+    "NOT_HOLDER",
+    "LEASE_LOST",
+    "NOT_CLAIMABLE",
+    "UNMET_DEPENDENCIES",
+    "SELF_VERIFICATION",
+  ],
   examples: [
     { line: "lodestar task done TASK-001", shows: "Finish what is held" },
-    { line: 'lodestar task done TASK-001 --verify --note "All tests pass"', shows: "Finish and verify, with word for the others" },
+    {
+      line: 'lodestar task done TASK-001 --verify --note "All tests pass"',
+      shows: "Finish and verify, with word for the others",
+    },
   ],
   run: async (input, context) => {
     const agent_id = context.actor(input.agent_id);
@@ -61,9 +84,18 @@ export default command({
     };
   },
   next: ({ task_id, status }) =>
-    status === "done" ? [{ command: "task.verify", input: { task_ids: [task_id] }, why: "After review; unblocks what waits for it" }] : [{ command: "task.next", input: {}, why: "Take the next task" }],
+    status === "done"
+      ? [{ command: "task.verify", input: { task_ids: [task_id] }, why: "After review; unblocks what waits for it" }]
+      : [{ command: "task.next", input: {}, why: "Take the next task" }],
   view: ({ task_id, status, unblocked, already }) => [
-    line(already === true ? `${task_id} was done already; it is ${status}` : status === "verified" ? `Marked ${task_id} as done and verified` : `Marked ${task_id} as done`, "good"),
+    line(
+      already === true
+        ? `${task_id} was done already; it is ${status}`
+        : status === "verified"
+          ? `Marked ${task_id} as done and verified`
+          : `Marked ${task_id} as done`,
+      "good",
+    ),
     ...(status === "done" ? [note(`Run lodestar task verify ${task_id} after review`)] : []),
     ...(unblocked === undefined ? [] : [list(unblocked, "Unblocked tasks")]),
     ...(already === true ? [] : [note("Commit .lodestar/spec.yaml with your work")]),

@@ -3,14 +3,22 @@ import { fault } from "../../core/fault.ts";
 import { newMessageId, newReopenId } from "../../core/ids.ts";
 import { joinOutcomes, NO_OUTCOME, type Outcome, unionReopens } from "../../core/status.ts";
 import { keyOf } from "../../core/task.ts";
-import type { Change, FinishRequest, FinishResult, Finished, FinishStep, RecordedOutcome, RuntimeStore } from "../../runtime/store.ts";
+import type {
+  Change,
+  Finished,
+  FinishRequest,
+  FinishResult,
+  FinishStep,
+  RecordedOutcome,
+  RuntimeStore,
+} from "../../runtime/store.ts";
 import type { SpecSession } from "../../spec/plane.ts";
 import type { Standing } from "../../spec/schedule.ts";
 import type { Context } from "../context.ts";
 import { type Look, look, lookWith, requireTask } from "../look.ts";
 import { effectiveTask, isHeld, outcomeEdit } from "../outcome.ts";
 import { allOrNone, obstacleError, refusalError } from "../refused.ts";
-import { isSpecTrouble, keyFromRuntime, stepKey } from "./lease-call.ts";
+import { isSpecTrouble, leaseFromRuntime, stepKey } from "./lease-call.ts";
 
 /** What a call that records outcomes asks for. */
 export interface Finishing {
@@ -63,7 +71,12 @@ async function commitAndWrite(context: Context, session: SpecSession, finishing:
   throw new LodestarError("BUSY", "The tasks keep changing while their outcome is recorded.");
 }
 
-function request(context: Context, finishing: Finishing, steps: readonly FinishStep[], seen: Look | undefined): FinishRequest {
+function request(
+  context: Context,
+  finishing: Finishing,
+  steps: readonly FinishStep[],
+  seen: Look | undefined,
+): FinishRequest {
   const { agent_id, fencing_token, lease_id, force } = finishing;
   return {
     steps,
@@ -96,7 +109,9 @@ async function decide(context: Context, seen: Look, finishing: Finishing): Promi
     if (error !== undefined) failures.push({ task_id: standing.task.id, error });
   }
   allOrNone(failures, task_ids.length);
-  const after = new Map(standings.map((standing) => [standing.task.id, afterChange(context, standing.outcome, change)]));
+  const after = new Map(
+    standings.map((standing) => [standing.task.id, afterChange(context, standing.outcome, change)]),
+  );
   const { unblocked, basis } = seen.schedule.unblockedBy(after);
   return standings.map((standing, i) => {
     const { task, outcome } = standing;
@@ -114,7 +129,9 @@ async function decide(context: Context, seen: Look, finishing: Finishing): Promi
       unblocked: i === 0 ? unblocked : [],
       ...(spec_completed_by === undefined ? {} : { spec_completed_by }),
       ...(isWork && head.branch !== "" ? { completed_in: head } : {}),
-      ...(finishing.note === undefined ? {} : { note: { text: finishing.note, message_id: newMessageId(context.random) } }),
+      ...(finishing.note === undefined
+        ? {}
+        : { note: { text: finishing.note, message_id: newMessageId(context.random) } }),
     };
   });
 }
@@ -124,9 +141,12 @@ function forbidden(standing: Standing<RecordedOutcome>, change: Change): Lodesta
   const { task, outcome, status } = standing;
   const isDeleted = outcome.rank === 3;
   if (change === "verify" && outcome.rank === 0) {
-    return new LodestarError("NOT_DONE", `Task ${task.id} is ${status}, not done`, { details: { task_id: task.id, status } });
+    return new LodestarError("NOT_DONE", `Task ${task.id} is ${status}, not done`, {
+      details: { task_id: task.id, status },
+    });
   }
-  if (isDeleted && (change === "verify" || change === "done" || change === "done_verify")) return obstacleError(task.id, { kind: "status", status });
+  if (isDeleted && (change === "verify" || change === "done" || change === "done_verify"))
+    return obstacleError(task.id, { kind: "status", status });
   return undefined;
 }
 
@@ -144,14 +164,22 @@ function afterChange(context: Context, before: Outcome, change: Change): Outcome
   }
 }
 
-function accepted(result: Exclude<FinishResult, { kind: "stale" }>, agent_id: string | undefined, seen?: Look): readonly Finished[] {
+function accepted(
+  result: Exclude<FinishResult, { kind: "stale" }>,
+  agent_id: string | undefined,
+  seen?: Look,
+): readonly Finished[] {
   switch (result.kind) {
     case "finished":
       return result.finished;
     case "self_verification":
-      throw new LodestarError("SELF_VERIFICATION", `${result.agent_id} did the work of ${result.task_id} and may not verify it`, {
-        details: { task_id: result.task_id, agent_id: result.agent_id },
-      });
+      throw new LodestarError(
+        "SELF_VERIFICATION",
+        `${result.agent_id} did the work of ${result.task_id} and may not verify it`,
+        {
+          details: { task_id: result.task_id, agent_id: result.agent_id },
+        },
+      );
     case "not_claimable": {
       const standing = seen?.schedule.standing(result.task_id);
       const obstacle = standing === undefined ? undefined : seen?.schedule.obstacle(standing);
@@ -163,13 +191,21 @@ function accepted(result: Exclude<FinishResult, { kind: "stale" }>, agent_id: st
 }
 
 /** The second half of T2. The commit stands: whatever fails here is a warning, and the outbox row stays for the next command. */
-async function writeSpec(context: Context, session: SpecSession, runtime: RuntimeStore, finished: readonly Finished[], change: Change): Promise<void> {
+async function writeSpec(
+  context: Context,
+  session: SpecSession,
+  runtime: RuntimeStore,
+  finished: readonly Finished[],
+  change: Change,
+): Promise<void> {
   const fresh = finished.filter((each) => each.outbox_id !== undefined);
   if (fresh.length === 0) return;
   try {
     await session.save((index) => fresh.flatMap(({ outcome }) => outcomeEdit(index, outcome, change) ?? []));
     const index = await session.index();
-    const settled = fresh.filter(({ outcome }) => isHeld(index, outcome)).flatMap(({ outbox_id }) => (outbox_id === undefined ? [] : [outbox_id]));
+    const settled = fresh
+      .filter(({ outcome }) => isHeld(index, outcome))
+      .flatMap(({ outbox_id }) => (outbox_id === undefined ? [] : [outbox_id]));
     fault("before-settle");
     await runtime.settle(settled);
   } catch (error) {
@@ -188,9 +224,12 @@ async function finishBlind(context: Context, finishing: Finishing, trouble: Lode
   const runtime = await context.runtime();
   const steps: FinishStep[] = [];
   for (const task_id of finishing.task_ids) {
-    const key = await keyFromRuntime(context, task_id, trouble);
-    const known = (await runtime.lookup([task_id])).find((each) => each.key.created_at === key.created_at)?.outcome;
-    const before = joinOutcomes(NO_OUTCOME, known ?? NO_OUTCOME);
+    const { created_at, reopens } = await leaseFromRuntime(context, task_id, trouble);
+    const key = { task_id, created_at };
+    const known = (await runtime.lookup([task_id])).find((each) => each.key.created_at === created_at)?.outcome;
+    // The round of work that the lease was granted in: the spec's reopens as they were then.
+    const round = { ...NO_OUTCOME, reopens };
+    const before = known === undefined ? round : joinOutcomes(round, known);
     const head = context.head();
     steps.push({
       key,
@@ -201,7 +240,9 @@ async function finishBlind(context: Context, finishing: Finishing, trouble: Lode
       basis: [],
       unblocked: [],
       ...(head.branch === "" ? {} : { completed_in: head }),
-      ...(finishing.note === undefined ? {} : { note: { text: finishing.note, message_id: newMessageId(context.random) } }),
+      ...(finishing.note === undefined
+        ? {}
+        : { note: { text: finishing.note, message_id: newMessageId(context.random) } }),
     });
   }
   const result = await runtime.finish(request(context, finishing, steps, undefined));

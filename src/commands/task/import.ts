@@ -4,7 +4,20 @@ import { check } from "../../core/check.ts";
 import { LodestarError } from "../../core/errors.ts";
 import { topologicalOrder } from "../../core/graph.ts";
 import { newTaskId } from "../../core/ids.ts";
-import { AgentId, Dictionary, Flag, Integer, List, OneOf, Optional, Shape, type Static, TaskId, Text, Unknown } from "../../core/schema.ts";
+import {
+  AgentId,
+  Dictionary,
+  Flag,
+  Integer,
+  List,
+  OneOf,
+  Optional,
+  Shape,
+  type Static,
+  TaskId,
+  Text,
+  Unknown,
+} from "../../core/schema.ts";
 import type { Task } from "../../core/task.ts";
 import { formatInstant } from "../../core/time.ts";
 import { line, list, note } from "../../core/view.ts";
@@ -106,9 +119,13 @@ export default command({
       ...(input.dry_run === true ? { dry_run: true } : {}),
     };
   },
-  next: ({ dry_run }) => (dry_run === true ? [] : [{ command: "task.next", input: {}, why: "See what can be claimed" }]),
+  next: ({ dry_run }) =>
+    dry_run === true ? [] : [{ command: "task.next", input: {}, why: "See what can be claimed" }],
   view: ({ created, updated, skipped, dry_run }) => [
-    line(`${dry_run === true ? "Would create" : "Created"} ${created.length} task(s)${updated === undefined ? "" : `, ${dry_run === true ? "update" : "updated"} ${updated.length}`}${skipped === undefined ? "" : `, skipped ${skipped.length}`}`, "good"),
+    line(
+      `${dry_run === true ? "Would create" : "Created"} ${created.length} task(s)${updated === undefined ? "" : `, ${dry_run === true ? "update" : "updated"} ${updated.length}`}${skipped === undefined ? "" : `, skipped ${skipped.length}`}`,
+      "good",
+    ),
     ...(created.length === 0 ? [] : [list(created.slice(0, 20), "Created")]),
     ...(created.length > 20 ? [note(`and ${created.length - 20} more`)] : []),
   ],
@@ -126,20 +143,31 @@ interface Plan {
 }
 
 function bad(message: string, details: Record<string, unknown> = {}): LodestarError {
-  return new LodestarError("USAGE", message, { details, hint: "See `lodestar task import --explain` for what the file may hold." });
+  return new LodestarError("USAGE", message, {
+    details,
+    hint: "See `lodestar task import --explain` for what the file may hold.",
+  });
 }
 
 /** The tasks as given, with the defaults filled in. Every fault is told at once. */
-function read(input: { file?: string; text?: string; tasks?: Record<string, unknown>[] }, context: Context): Imported[] {
+function read(
+  input: { file?: string; text?: string; tasks?: Record<string, unknown>[] },
+  context: Context,
+): Imported[] {
   const given = [input.file, input.text, input.tasks].filter((each) => each !== undefined).length;
   if (given !== 1) throw bad("Give one file (or - for standard input).");
   const whole = input.tasks ?? parse(input.text ?? readFile(input.file as string, context), input.file ?? "the text");
   const { defaults, items } = unfold(whole);
   const merged = items.map((item) => ({ ...defaults, ...item }));
-  const issues = merged.flatMap((item, i) => check(ImportedTask, item).map(({ path, message }) => ({ task: i + 1, field: path.join("."), message })));
+  const issues = merged.flatMap((item, i) =>
+    check(ImportedTask, item).map(({ path, message }) => ({ task: i + 1, field: path.join("."), message })),
+  );
   if (issues.length > 0) {
     const [first] = issues;
-    throw bad(`Task ${first?.task} of the file: ${first?.field} ${first?.message}${issues.length > 1 ? ` (and ${issues.length - 1} more)` : ""}.`, { issues });
+    throw bad(
+      `Task ${first?.task} of the file: ${first?.field} ${first?.message}${issues.length > 1 ? ` (and ${issues.length - 1} more)` : ""}.`,
+      { issues },
+    );
   }
   return merged as Imported[];
 }
@@ -148,7 +176,10 @@ function readFile(file: string, context: Context): string {
   try {
     return file === "-" ? context.stdin() : readFileSync(resolve(context.cwd, file), "utf8");
   } catch (cause) {
-    throw new LodestarError("PATH_NOT_FOUND", `${file} cannot be read: ${(cause as Error).message}`, { cause, details: { path: file } });
+    throw new LodestarError("PATH_NOT_FOUND", `${file} cannot be read: ${(cause as Error).message}`, {
+      cause,
+      details: { path: file },
+    });
   }
 }
 
@@ -160,10 +191,14 @@ function parse(text: string, name: string): unknown {
   }
 }
 
-const isMapping = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null && !Array.isArray(value);
+const isMapping = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** A list, a mapping of ids, or either under `tasks` beside `defaults`. */
-function unfold(whole: unknown): { readonly defaults: Record<string, unknown>; readonly items: Record<string, unknown>[] } {
+function unfold(whole: unknown): {
+  readonly defaults: Record<string, unknown>;
+  readonly items: Record<string, unknown>[];
+} {
   if (Array.isArray(whole)) return { defaults: {}, items: whole.map(mapping) };
   const root = mapping(whole);
   const defaults = root.defaults === undefined ? {} : mapping(root.defaults);
@@ -178,13 +213,18 @@ function mapping(value: unknown): Record<string, unknown> {
 }
 
 /** Gives an id to every task and turns refs into ids. */
-function name(items: readonly Imported[], context: Context, index: SpecIndex): { readonly named: Named[]; readonly now: string } {
+function name(
+  items: readonly Imported[],
+  context: Context,
+  index: SpecIndex,
+): { readonly named: Named[]; readonly now: string } {
   const refs = new Map<string, string>();
   const ids = new Set<string>();
   const size = index.count() + items.length;
   const withIds = items.map((item) => {
     let id = item.id;
-    while (id === undefined || (item.id === undefined && (ids.has(id) || index.task(id) !== undefined))) id = newTaskId(context.random, size);
+    while (id === undefined || (item.id === undefined && (ids.has(id) || index.task(id) !== undefined)))
+      id = newTaskId(context.random, size);
     if (ids.has(id)) throw bad(`The id ${id} is there twice.`, { task_id: id });
     ids.add(id);
     if (item.ref !== undefined) {
@@ -193,12 +233,22 @@ function name(items: readonly Imported[], context: Context, index: SpecIndex): {
     }
     return { ...item, id };
   });
-  const named = withIds.map((item) => (item.depends_on === undefined ? item : { ...item, depends_on: item.depends_on.map((need) => refs.get(need) ?? need) }));
+  const named = withIds.map((item) =>
+    item.depends_on === undefined
+      ? item
+      : { ...item, depends_on: item.depends_on.map((need) => refs.get(need) ?? need) },
+  );
   return { named, now: formatInstant(context.clock.now()) };
 }
 
 /** What to write, checked against the spec as it is now. @throws LodestarError before anything is changed */
-function plan(index: SpecIndex, named: readonly Named[], known: readonly RuntimeTask[], mode: (typeof CONFLICTS)[number], now: string): Plan {
+function plan(
+  index: SpecIndex,
+  named: readonly Named[],
+  known: readonly RuntimeTask[],
+  mode: (typeof CONFLICTS)[number],
+  now: string,
+): Plan {
   const made: Plan = { created: [], updated: [], skipped: [], edits: [] };
   const coming = new Set(named.map(({ id }) => id));
   const edges = index.edges();
@@ -206,7 +256,10 @@ function plan(index: SpecIndex, named: readonly Named[], known: readonly Runtime
     const { id, ref: _, feature, ...fields } = item;
     const there = index.task(id)?.task;
     const missing = (item.depends_on ?? []).filter((need) => !coming.has(need) && !edges.has(need));
-    if (missing.length > 0) throw new LodestarError("TASK_NOT_FOUND", `${id} cannot depend on ${missing.join(", ")}: there is no such task`, { details: { task_id: missing[0], missing } });
+    if (missing.length > 0)
+      throw new LodestarError("TASK_NOT_FOUND", `${id} cannot depend on ${missing.join(", ")}: there is no such task`, {
+        details: { task_id: missing[0], missing },
+      });
     // A repeat of a call that was saved before it could answer finds its own tasks.
     if (there !== undefined && there.created_at === now) {
       made.created.push(id);
@@ -217,7 +270,12 @@ function plan(index: SpecIndex, named: readonly Named[], known: readonly Runtime
       continue;
     }
     if (there !== undefined && mode === "update") {
-      const changed = Object.fromEntries(Object.entries(fields).filter(([field, value]) => field !== "status" && JSON.stringify(value) !== JSON.stringify(there[field as keyof Task])));
+      const changed = Object.fromEntries(
+        Object.entries(fields).filter(
+          ([field, value]) =>
+            field !== "status" && JSON.stringify(value) !== JSON.stringify(there[field as keyof Task]),
+        ),
+      );
       if (item.depends_on !== undefined) edges.set(id, [...item.depends_on]);
       if (Object.keys(changed).length === 0) made.skipped.push(id);
       else {

@@ -1,5 +1,6 @@
 import { LodestarError } from "../../core/errors.ts";
 import { keyOf, type TaskKey } from "../../core/task.ts";
+import type { Lease } from "../../lease/lease.ts";
 import type { Idempotency } from "../../runtime/store.ts";
 import type { Context } from "../context.ts";
 import { look, requireTask } from "../look.ts";
@@ -7,15 +8,23 @@ import { look, requireTask } from "../look.ts";
 /** The token and lease id that a call presents: given, or `LODESTAR_FENCING_TOKEN` when it speaks of `LODESTAR_TASK_ID` (L2). */
 export function tokenFor(
   context: Context,
-  input: { readonly task_id: string; readonly fencing_token?: number | undefined; readonly lease_id?: string | undefined },
+  input: {
+    readonly task_id: string;
+    readonly fencing_token?: number | undefined;
+    readonly lease_id?: string | undefined;
+  },
 ): { readonly fencing_token?: number; readonly lease_id?: string } {
   const { fencing_token, lease_id, task_id } = input;
   if (fencing_token !== undefined || lease_id !== undefined) {
-    return { ...(fencing_token === undefined ? {} : { fencing_token }), ...(lease_id === undefined ? {} : { lease_id }) };
+    return {
+      ...(fencing_token === undefined ? {} : { fencing_token }),
+      ...(lease_id === undefined ? {} : { lease_id }),
+    };
   }
   const named = context.env.LODESTAR_FENCING_TOKEN;
   if (named === undefined || named === "" || context.env.LODESTAR_TASK_ID !== task_id) return {};
-  if (!/^\d{1,16}$/.test(named)) throw new LodestarError("USAGE", `LODESTAR_FENCING_TOKEN is not a whole number: ${JSON.stringify(named)}`);
+  if (!/^\d{1,16}$/.test(named))
+    throw new LodestarError("USAGE", `LODESTAR_FENCING_TOKEN is not a whole number: ${JSON.stringify(named)}`);
   return { fencing_token: Number(named) };
 }
 
@@ -35,7 +44,8 @@ export async function leaseKey(context: Context, task_id: string): Promise<TaskK
     return keyOf((await requireTask(context, seen, task_id)).task);
   } catch (error) {
     if (!isSpecTrouble(error)) throw error;
-    return keyFromRuntime(context, task_id, error);
+    const { created_at } = await leaseFromRuntime(context, task_id, error);
+    return { task_id, created_at };
   }
 }
 
@@ -43,13 +53,16 @@ export function isSpecTrouble(error: unknown): error is LodestarError {
   return error instanceof LodestarError && (error.code === "SPEC_INVALID" || error.code === "SPEC_CONFLICT_MARKERS");
 }
 
-/** @throws the spec's own error when the runtime knows no lease of the task either. */
-export async function keyFromRuntime(context: Context, task_id: string, error: LodestarError): Promise<TaskKey> {
-  const known = (await (await context.runtime()).lookup([task_id])).filter(({ lease }) => lease !== undefined);
-  const newest = known.sort((a, b) => (b.lease?.fencing_token ?? 0) - (a.lease?.fencing_token ?? 0))[0];
+/**
+ * The live lease of a task that the runtime knows, for when the spec cannot say what the task is.
+ * @throws the spec's own error when there is none.
+ */
+export async function leaseFromRuntime(context: Context, task_id: string, error: LodestarError): Promise<Lease> {
+  const leases = (await (await context.runtime()).lookup([task_id])).flatMap(({ lease }) => lease ?? []);
+  const newest = leases.sort((a, b) => b.fencing_token - a.fencing_token)[0];
   if (newest === undefined) throw error;
   context.warn(`The spec cannot be read now: ${error.message}`);
-  return newest.key;
+  return newest;
 }
 
 /** The project's own `lease_ttl`, if the spec can be read. */

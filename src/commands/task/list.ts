@@ -1,5 +1,17 @@
 import { LodestarError } from "../../core/errors.ts";
-import { AgentId, Flag, Integer, List, OneOf, Optional, Shape, type Static, StatusWord, TaskId, Text } from "../../core/schema.ts";
+import {
+  AgentId,
+  Flag,
+  Integer,
+  List,
+  OneOf,
+  Optional,
+  Shape,
+  type Static,
+  StatusWord,
+  TaskId,
+  Text,
+} from "../../core/schema.ts";
 import { keyOf, keyText } from "../../core/task.ts";
 import { line, note, type View } from "../../core/view.ts";
 import { command } from "../command.ts";
@@ -8,13 +20,22 @@ import { effectiveTask } from "../outcome.ts";
 import { filled } from "./shapes.ts";
 
 const SORTS = ["priority", "id", "status", "created", "updated"] as const;
-const Item = Shape({ id: TaskId, title: Text(), status: StatusWord, priority: Integer(), labels: Optional(List(Text())), depends_on: Optional(List(TaskId)), claimed_by: Optional(AgentId) });
+const Item = Shape({
+  id: TaskId,
+  title: Text(),
+  status: StatusWord,
+  priority: Integer(),
+  labels: Optional(List(Text())),
+  depends_on: Optional(List(TaskId)),
+  claimed_by: Optional(AgentId),
+});
 
 export default command({
   name: "task.list",
   effect: "read",
   summary: "List tasks",
-  explain: "Tasks as they stand in both planes, filtered before they are limited. `cursor` continues a list that was cut: what changed in between neither repeats nor skips the others. Deleted tasks are left out unless asked for.",
+  explain:
+    "Tasks as they stand in both planes, filtered before they are limited. `cursor` continues a list that was cut: what changed in between neither repeats nor skips the others. Deleted tasks are left out unless asked for.",
   tool: true,
   aliases: { status: "s", label: "l" },
   options: { agent_id: "agent" },
@@ -50,7 +71,12 @@ export default command({
       if (standing === undefined) continue;
       const task = effectiveTask(row.task, standing.known);
       const claimed_by = holders.get(keyText(keyOf(task)));
-      if (input.status === undefined ? task.status === "deleted" && input.include_deleted !== true : task.status !== input.status) continue;
+      if (
+        input.status === undefined
+          ? task.status === "deleted" && input.include_deleted !== true
+          : task.status !== input.status
+      )
+        continue;
       if (input.label !== undefined && !task.labels.includes(input.label)) continue;
       if (inFeature !== undefined && !inFeature.has(task.id)) continue;
       if (holder !== undefined && claimed_by !== holder) continue;
@@ -59,29 +85,45 @@ export default command({
         if (!words.every((word) => body.includes(word))) continue;
       }
       const { id, title, status, priority } = task;
-      const item = { id, title, status, priority, ...filled({ labels: task.labels, depends_on: task.depends_on }), ...(claimed_by === undefined ? {} : { claimed_by }) };
+      const item = {
+        id,
+        title,
+        status,
+        priority,
+        ...filled({ labels: task.labels, depends_on: task.depends_on }),
+        ...(claimed_by === undefined ? {} : { claimed_by }),
+      };
       found.push({ item, rank: rankText(input.sort ?? "priority", task) });
     }
     found.sort((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : 0));
-    const from = input.cursor === undefined ? found : found.filter(({ rank }) => rank > readCursor(input.cursor as string));
+    const from =
+      input.cursor === undefined ? found : found.filter(({ rank }) => rank > readCursor(input.cursor as string));
     const page = from.slice(0, input.limit ?? from.length);
     const last = page[page.length - 1];
     return {
       tasks: page.map(({ item }) => item),
       count: page.length,
-      ...(last !== undefined && page.length < from.length ? { cursor: Buffer.from(last.rank).toString("base64url") } : {}),
+      ...(last !== undefined && page.length < from.length
+        ? { cursor: Buffer.from(last.rank).toString("base64url") }
+        : {}),
     };
   },
   next: ({ tasks, cursor }, input) => {
     if (cursor !== undefined) return [{ command: "task.list", input: { ...input, cursor }, why: "See more" }];
-    return tasks.length === 0 ? [{ command: "task.create", input: {}, why: "Create a task" }] : [{ command: "task.next", input: {}, why: "See what can be claimed" }];
+    return tasks.length === 0
+      ? [{ command: "task.create", input: {}, why: "Create a task" }]
+      : [{ command: "task.next", input: {}, why: "See what can be claimed" }];
   },
   view: ({ tasks, count, cursor }) => {
     if (count === 0) return [line("No tasks found.")];
     return [
       line(`Tasks (${count})`, "strong"),
       ...tasks.flatMap((task): View[] => [
-        line(`${task.id} ${task.status} P${task.priority}${task.claimed_by === undefined ? "" : ` (claimed by ${task.claimed_by})`}`, "plain", 1),
+        line(
+          `${task.id} ${task.status} P${task.priority}${task.claimed_by === undefined ? "" : ` (claimed by ${task.claimed_by})`}`,
+          "plain",
+          1,
+        ),
         line(task.title, "faint", 2),
       ]),
       ...(cursor === undefined ? [] : [note(`More with --cursor ${cursor}`)]),
@@ -90,7 +132,10 @@ export default command({
 });
 
 /** A text that sorts as the tasks do and is different for each: what a cursor holds. */
-function rankText(sort: (typeof SORTS)[number], task: { id: string; priority: number; status: string; created_at?: string; updated_at?: string }): string {
+function rankText(
+  sort: (typeof SORTS)[number],
+  task: { id: string; priority: number; status: string; created_at?: string; updated_at?: string },
+): string {
   switch (sort) {
     case "priority":
       // Shifted so that negative priorities sort as text too.
@@ -109,7 +154,9 @@ function rankText(sort: (typeof SORTS)[number], task: { id: string; priority: nu
 function readCursor(cursor: string): string {
   const rank = Buffer.from(cursor, "base64url").toString();
   if (rank === "" || Buffer.from(rank).toString("base64url") !== cursor) {
-    throw new LodestarError("USAGE", `${JSON.stringify(cursor)} is no cursor of a list.`, { hint: "Use the cursor of the last page, or begin again without one." });
+    throw new LodestarError("USAGE", `${JSON.stringify(cursor)} is no cursor of a list.`, {
+      hint: "Use the cursor of the last page, or begin again without one.",
+    });
   }
   return rank;
 }

@@ -1,5 +1,17 @@
 import { LodestarError } from "../../core/errors.ts";
-import { AgentId, Duration, Flag, Integer, List, Optional, Shape, type Static, TaskId, Text, Union } from "../../core/schema.ts";
+import {
+  AgentId,
+  Duration,
+  Flag,
+  Integer,
+  List,
+  Optional,
+  Shape,
+  type Static,
+  TaskId,
+  Text,
+  Union,
+} from "../../core/schema.ts";
 import { formatDuration, readDuration } from "../../core/time.ts";
 import { line, note, type View } from "../../core/view.ts";
 import { command } from "../command.ts";
@@ -11,7 +23,13 @@ import { type ClaimData, claimData, offersFor, takeNext } from "./taking.ts";
 import { newTicket, waitFor } from "./waiting.ts";
 
 const Conflict = Shape({ task_id: TaskId, agent_id: AgentId });
-const Offered = Shape({ id: TaskId, title: Text(), priority: Integer(), labels: Optional(List(Text())), lock_conflict: Optional(Conflict) });
+const Offered = Shape({
+  id: TaskId,
+  title: Text(),
+  priority: Integer(),
+  labels: Optional(List(Text())),
+  lock_conflict: Optional(Conflict),
+});
 const Remaining = Shape({
   claimed: Integer({ description: "Being worked on" }),
   waiting: Integer({ description: "Ready, but waiting for dependencies" }),
@@ -79,14 +97,20 @@ export default command({
     const agent_id = context.actor(input.agent_id);
     const offer = async () => {
       const seen = await look(context, "read", agent_id);
-      const tasks = offersFor(seen, { kind, ...(agent_id === undefined ? {} : { agent_id }) }, input.label, input.count ?? 1).map(({ task, conflict }) => ({
+      const tasks = offersFor(
+        seen,
+        { kind, ...(agent_id === undefined ? {} : { agent_id }) },
+        input.label,
+        input.count ?? 1,
+      ).map(({ task, conflict }) => ({
         id: task.id,
         title: task.title,
         priority: task.priority,
         ...filled({ labels: task.labels }),
         ...(conflict === undefined ? {} : { lock_conflict: conflict }),
       }));
-      if (tasks.length > 0) return { tasks, total_claimable: totalOf(seen, context, kind, input.label, tasks.length, input.count ?? 1) };
+      if (tasks.length > 0)
+        return { tasks, total_claimable: totalOf(seen, context, kind, input.label, tasks.length, input.count ?? 1) };
       return patience > 0 ? undefined : { tasks, total_claimable: 0, remaining: remaining(seen) };
     };
     const offered = patience > 0 ? await waitFor(context, patience, undefined, offer) : await offer();
@@ -96,8 +120,16 @@ export default command({
   next: (output, input) => {
     if ("lease_id" in output) return afterClaim(output as ClaimData, input.review === true);
     const [first] = output.tasks;
-    if (first !== undefined) return [{ command: "task.claim", input: { task_ids: [first.id], ...(input.review === true ? { review: true } : {}) }, why: "Claim it" }];
-    if (input.review !== true && (output.remaining?.to_review ?? 0) > 0) return [{ command: "task.next", input: { review: true }, why: "Review what is done" }];
+    if (first !== undefined)
+      return [
+        {
+          command: "task.claim",
+          input: { task_ids: [first.id], ...(input.review === true ? { review: true } : {}) },
+          why: "Claim it",
+        },
+      ];
+    if (input.review !== true && (output.remaining?.to_review ?? 0) > 0)
+      return [{ command: "task.next", input: { review: true }, why: "Review what is done" }];
     return [{ command: "status", input: {}, why: "See where things stand" }];
   },
   view: (output, input) => {
@@ -105,11 +137,25 @@ export default command({
     const { tasks } = output;
     if (tasks.length > 0) {
       return [
-        line(`${input.review === true ? "Waiting for review" : "Next Claimable Tasks"} (${output.total_claimable} available)`, "strong"),
+        line(
+          `${input.review === true ? "Waiting for review" : "Next Claimable Tasks"} (${output.total_claimable} available)`,
+          "strong",
+        ),
         ...tasks.flatMap((task): View[] => [
-          line(`${task.id} P${task.priority}${task.labels === undefined ? "" : ` [${task.labels.join(", ")}]`}`, "plain", 1),
+          line(
+            `${task.id} P${task.priority}${task.labels === undefined ? "" : ` [${task.labels.join(", ")}]`}`,
+            "plain",
+            1,
+          ),
           line(task.title, "plain", 2),
-          ...(task.lock_conflict === undefined ? [] : [note(`    Its path locks overlap ${task.lock_conflict.task_id}, held by ${task.lock_conflict.agent_id}`, "warn")]),
+          ...(task.lock_conflict === undefined
+            ? []
+            : [
+                note(
+                  `    Its path locks overlap ${task.lock_conflict.task_id}, held by ${task.lock_conflict.agent_id}`,
+                  "warn",
+                ),
+              ]),
         ]),
       ];
     }
@@ -133,14 +179,28 @@ function describeLeft({ claimed, waiting, to_review, blocked }: Left): string {
 }
 
 function timeout(patience: number, left: Left): LodestarError {
-  return new LodestarError("TIMEOUT", `No task came within ${formatDuration(patience)}: ${describeLeft(left)}`, { details: { remaining: left } });
+  return new LodestarError("TIMEOUT", `No task came within ${formatDuration(patience)}: ${describeLeft(left)}`, {
+    details: { remaining: left },
+  });
 }
 
 /** How many there are in all: counted by the index, except where a filter needs the list itself. */
-function totalOf(seen: Look, context: Context, kind: "work" | "review", label: string | undefined, shown: number, asked: number): number {
+function totalOf(
+  seen: Look,
+  context: Context,
+  kind: "work" | "review",
+  label: string | undefined,
+  shown: number,
+  asked: number,
+): number {
   if (shown < asked) return shown;
   if (label !== undefined || kind === "review") {
-    return offersFor(seen, { kind, ...(context.actor() === undefined ? {} : { agent_id: context.actor() as string }) }, label, Number.MAX_SAFE_INTEGER).length;
+    return offersFor(
+      seen,
+      { kind, ...(context.actor() === undefined ? {} : { agent_id: context.actor() as string }) },
+      label,
+      Number.MAX_SAFE_INTEGER,
+    ).length;
   }
   return seen.schedule.counts().claimable - seen.schedule.claimableAmong(seen.seen?.leases ?? []);
 }
@@ -150,5 +210,10 @@ function remaining(seen: Look): Left {
   const { by_status, claimable } = seen.schedule.counts();
   const leases = seen.seen?.leases ?? [];
   const claimed = seen.schedule.claimableAmong(leases);
-  return { claimed, waiting: by_status.ready - claimable, to_review: by_status.done, blocked: by_status.blocked + by_status.todo };
+  return {
+    claimed,
+    waiting: by_status.ready - claimable,
+    to_review: by_status.done,
+    blocked: by_status.blocked + by_status.todo,
+  };
 }

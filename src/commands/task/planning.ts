@@ -21,12 +21,19 @@ export function checkFreeId(index: SpecIndex, known: KnownTasks, id: string, cre
       ...(deleted ? { hint: `Bring it back with \`lodestar task reopen ${id}\`, or choose another id.` } : {}),
     });
   }
-  const elsewhere = known.find(({ key, outcome, lease }) => key.task_id === id && key.created_at !== createdKey(created_at) && (outcome !== undefined || lease !== undefined));
+  const elsewhere = known.find(
+    ({ key, outcome, lease }) =>
+      key.task_id === id && key.created_at !== createdKey(created_at) && (outcome !== undefined || lease !== undefined),
+  );
   if (elsewhere === undefined) return;
   const branch = elsewhere.outcome?.branch;
-  throw new LodestarError("ID_TAKEN", `The id ${id} is used by a task ${branch === undefined || branch === "" ? "of another branch" : `of the branch ${branch}`}`, {
-    details: { task_id: id, ...(branch === undefined ? {} : { branch }) },
-  });
+  throw new LodestarError(
+    "ID_TAKEN",
+    `The id ${id} is used by a task ${branch === undefined || branch === "" ? "of another branch" : `of the branch ${branch}`}`,
+    {
+      details: { task_id: id, ...(branch === undefined ? {} : { branch }) },
+    },
+  );
 }
 
 /**
@@ -34,17 +41,26 @@ export function checkFreeId(index: SpecIndex, known: KnownTasks, id: string, cre
  * @param planned tasks of the same call: they count as there.
  * @throws LodestarError `TASK_NOT_FOUND`, `DEPENDENCY_CYCLE`
  */
-export function checkDependencies(index: SpecIndex, id: string, depends_on: readonly string[], planned: ReadonlySet<string> = new Set()): void {
+export function checkDependencies(
+  index: SpecIndex,
+  id: string,
+  depends_on: readonly string[],
+  planned: ReadonlySet<string> = new Set(),
+): void {
   const missing = depends_on.filter((need) => need !== id && !planned.has(need) && index.task(need) === undefined);
   if (missing.length > 0) {
-    throw new LodestarError("TASK_NOT_FOUND", `${id} cannot depend on ${missing.join(", ")}: there is no such task`, { details: { task_id: missing[0], missing } });
+    throw new LodestarError("TASK_NOT_FOUND", `${id} cannot depend on ${missing.join(", ")}: there is no such task`, {
+      details: { task_id: missing[0], missing },
+    });
   }
   const cycle = depends_on.includes(id) ? [id, id] : index.cycleThrough(id, depends_on);
   if (cycle !== undefined) throw cycleError(cycle);
 }
 
 export function cycleError(cycle: readonly string[]): LodestarError {
-  return new LodestarError("DEPENDENCY_CYCLE", `That would make a circle: ${cycle.join(" → ")}`, { details: { cycle } });
+  return new LodestarError("DEPENDENCY_CYCLE", `That would make a circle: ${cycle.join(" → ")}`, {
+    details: { cycle },
+  });
 }
 
 /** A task with what is left out filled in. */

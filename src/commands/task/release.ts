@@ -1,6 +1,6 @@
+import { newMessageId } from "../../core/ids.ts";
 import { AgentId, Flag, LeaseId, Optional, Shape, StatusWord, TaskId, Token } from "../../core/schema.ts";
 import { formatInstant } from "../../core/time.ts";
-import { newMessageId } from "../../core/ids.ts";
 import { line } from "../../core/view.ts";
 import { command } from "../command.ts";
 import { refusalError } from "../refused.ts";
@@ -29,7 +29,12 @@ export default command({
   }),
   output: Shape({ task_id: TaskId, released: Flag(), already: Optional(Flag()), status: Optional(StatusWord) }),
   errors: ["TASK_NOT_FOUND", "AGENT_REQUIRED", "AGENT_NOT_FOUND", "LEASE_LOST", "NOT_HOLDER"],
-  examples: [{ line: 'lodestar task release TASK-001 --note "Needs the schema of TASK-004 first" --block', shows: "Give it back and say why" }],
+  examples: [
+    {
+      line: 'lodestar task release TASK-001 --note "Needs the schema of TASK-004 first" --block',
+      shows: "Give it back and say why",
+    },
+  ],
   run: async (input, context) => {
     const agent_id = context.actor(input.agent_id);
     const runtime = await context.runtime();
@@ -50,12 +55,23 @@ export default command({
       session.save((index) => {
         const task = index.task(input.task_id)?.task;
         const isOpen = task !== undefined && (task.status === "ready" || task.status === "todo");
-        return isOpen ? [{ kind: "set", task_id: task.id, fields: { status: "blocked", updated_at: formatInstant(now) } }] : [];
+        return isOpen
+          ? [{ kind: "set", task_id: task.id, fields: { status: "blocked", updated_at: formatInstant(now) } }]
+          : [];
       }),
     );
-    await runtime.append([{ type: "task.updated", task_id: input.task_id, data: { updated_fields: ["status"], status: "blocked" }, ...(agent_id === undefined ? {} : { agent_id }) }]);
+    await runtime.append([
+      {
+        type: "task.updated",
+        task_id: input.task_id,
+        data: { updated_fields: ["status"], status: "blocked" },
+        ...(agent_id === undefined ? {} : { agent_id }),
+      },
+    ]);
     return { ...done, status: "blocked" as const };
   },
   next: () => [{ command: "task.next", input: {}, why: "Take other work" }],
-  view: ({ task_id, status }) => [line(`Released claim on ${task_id}${status === "blocked" ? " and set it to blocked" : ""}`, "good")],
+  view: ({ task_id, status }) => [
+    line(`Released claim on ${task_id}${status === "blocked" ? " and set it to blocked" : ""}`, "good"),
+  ],
 });

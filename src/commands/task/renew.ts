@@ -39,9 +39,22 @@ export default command({
     if (result.kind === "unchanged") throw new LodestarError("INTERNAL", "A renewal that was asked for did nothing.");
     if (result.kind !== "renewed") throw refusalError(result, agent_id);
     const { lease } = result;
-    return { task_id: lease.task_id, lease_id: lease.lease_id, fencing_token: lease.fencing_token, new_expires_at: formatInstant(lease.expires_at) };
+    return {
+      task_id: lease.task_id,
+      lease_id: lease.lease_id,
+      fencing_token: lease.fencing_token,
+      new_expires_at: formatInstant(lease.expires_at),
+    };
   },
-  next: ({ task_id }, { agent_id }) => [{ command: "task.done", input: { task_id, ...(agent_id === undefined ? {} : { agent_id }) }, why: "Finish before the lease ends" }],
-  view: ({ task_id, new_expires_at }) => [line(`Renewed lease for ${task_id}`, "good"), field("Expires", new_expires_at)],
+  next: ({ task_id }, { agent_id }) => [
+    {
+      command: "task.done",
+      input: { task_id, ...(agent_id === undefined ? {} : { agent_id }) },
+      why: "Finish before the lease ends",
+    },
+  ],
+  view: ({ task_id, new_expires_at }) => [
+    line(`Renewed lease for ${task_id}`, "good"),
+    field("Expires", new_expires_at),
+  ],
 });
-

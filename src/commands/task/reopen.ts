@@ -13,7 +13,12 @@ export default command({
   positional: ["task_id"],
   options: { agent_id: "agent" },
   long_text: ["note"],
-  input: Shape({ task_id: TaskId, agent_id: Optional(AgentId), note: Optional(NoteText), force: Optional(Flag({ description: "Although another agent reviews it" })) }),
+  input: Shape({
+    task_id: TaskId,
+    agent_id: Optional(AgentId),
+    note: Optional(NoteText),
+    force: Optional(Flag({ description: "Although another agent reviews it" })),
+  }),
   output: Shape({ task_id: TaskId, status: StatusWord, reopens: List(Text()), already: Optional(Flag()) }),
   errors: ["TASK_NOT_FOUND", "NOT_HOLDER", "AGENT_NOT_FOUND"],
   examples: [{ line: 'lodestar task reopen TASK-001 --note "Fails on Windows"', shows: "Send it back, and say why" }],
@@ -27,8 +32,15 @@ export default command({
       ...(input.note === undefined ? {} : { note: input.note }),
     });
     const [one] = finished;
-    return { task_id: input.task_id, status: one?.status ?? "ready", reopens: [...(one?.outcome.reopens ?? [])], ...(one?.already === true ? { already: true } : {}) };
+    return {
+      task_id: input.task_id,
+      status: one?.status ?? "ready",
+      reopens: [...(one?.outcome.reopens ?? [])],
+      ...(one?.already === true ? { already: true } : {}),
+    };
   },
   next: ({ task_id }) => [{ command: "task.claim", input: { task_ids: [task_id] }, why: "Work on it again" }],
-  view: ({ task_id, status, already }) => [line(already === true ? `${task_id} is open already (${status})` : `Reopened ${task_id}: it is ${status}`, "good")],
+  view: ({ task_id, status, already }) => [
+    line(already === true ? `${task_id} is open already (${status})` : `Reopened ${task_id}: it is ${status}`, "good"),
+  ],
 });

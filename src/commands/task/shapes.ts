@@ -1,4 +1,18 @@
-import { Dictionary, Flag, Instant, Integer, List, OneOf, Optional, Shape, StatusWord, Text, TaskId, Token, Unknown } from "../../core/schema.ts";
+import {
+  Dictionary,
+  Flag,
+  Instant,
+  Integer,
+  List,
+  OneOf,
+  Optional,
+  Shape,
+  StatusWord,
+  TaskId,
+  Text,
+  Token,
+  Unknown,
+} from "../../core/schema.ts";
 import type { Task } from "../../core/task.ts";
 import { formatInstant, readInstant } from "../../core/time.ts";
 import { type Message, SEVERITIES } from "../../runtime/store.ts";
@@ -36,8 +50,11 @@ export const taskFields = {
 };
 
 /** A task's data for an answer: no empty lists, instants in one form. */
-export function taskData(task: Task): Record<string, unknown> & { id: string; title: string; priority: number; status: Task["status"] } {
-  const { id, title, description, acceptance_criteria, depends_on, labels, locks, priority, status, reopens, ...rest } = task;
+export function taskData(
+  task: Task,
+): Record<string, unknown> & { id: string; title: string; priority: number; status: Task["status"] } {
+  const { id, title, description, acceptance_criteria, depends_on, labels, locks, priority, status, reopens, ...rest } =
+    task;
   const { created_at, updated_at, completed_at, verified_at, ...others } = rest;
   return {
     id,
@@ -54,7 +71,9 @@ export function taskData(task: Task): Record<string, unknown> & { id: string; ti
 
 /** Only the lists that have something in them. */
 export function filled<K extends string>(lists: Record<K, readonly string[] | undefined>): { [P in K]?: string[] } {
-  return Object.fromEntries(Object.entries(lists).filter(([, list]) => Array.isArray(list) && list.length > 0)) as { [P in K]?: string[] };
+  return Object.fromEntries(Object.entries(lists).filter(([, list]) => Array.isArray(list) && list.length > 0)) as {
+    [P in K]?: string[];
+  };
 }
 
 function instants(fields: Record<string, string | undefined>): Record<string, string> {
@@ -77,7 +96,9 @@ export const MessageShape = Shape({
   severity: Optional(OneOf(SEVERITIES)),
 });
 
-export function messageData(message: Message): { message_id: string; text: string; created_at: string } & Record<string, unknown> {
+export function messageData(
+  message: Message,
+): { message_id: string; text: string; created_at: string } & Record<string, unknown> {
   const { created_at, ...rest } = message;
   return { ...rest, created_at: formatInstant(created_at) };
 }

@@ -35,7 +35,13 @@ const HANDFUL = 64;
 /** Messages of the thread that a claim hands over, in characters. */
 const HANDOFF_CHARS = 600;
 
-function request(context: Context, seen: Look, taking: Taking, candidates: readonly Candidate[], more: Pick<ClaimRequest, "take" | "resume">): ClaimRequest {
+function request(
+  context: Context,
+  seen: Look,
+  taking: Taking,
+  candidates: readonly Candidate[],
+  more: Pick<ClaimRequest, "take" | "resume">,
+): ClaimRequest {
   const { conventions } = seen.header.project;
   const idempotency = taking.ticket === undefined ? context.idempotency("claim") : undefined;
   return {
@@ -66,7 +72,11 @@ function candidate(seen: Look, standing: Standing<RecordedOutcome>): Candidate {
  * @returns `undefined` only with a ticket, when it is another waiter's turn.
  * @throws LodestarError what stands in the way; with several ids `details.failed` names each.
  */
-export async function takeThese(context: Context, ids: readonly string[], taking: Taking): Promise<readonly Taken[] | undefined> {
+export async function takeThese(
+  context: Context,
+  ids: readonly string[],
+  taking: Taking,
+): Promise<readonly Taken[] | undefined> {
   const runtime = await context.runtime();
   for (let round = 0; round < ROUNDS; round += 1) {
     const seen = await look(context, "write", taking.agent_id);
@@ -96,7 +106,9 @@ export async function takeThese(context: Context, ids: readonly string[], taking
 }
 
 function refused(kind: "unknown_agent" | "mismatch", agent_id: string): LodestarError {
-  return kind === "unknown_agent" ? unknownAgent(agent_id) : new LodestarError("IDEMPOTENCY_MISMATCH", "This idempotency key belongs to another request.");
+  return kind === "unknown_agent"
+    ? unknownAgent(agent_id)
+    : new LodestarError("IDEMPOTENCY_MISMATCH", "This idempotency key belongs to another request.");
 }
 
 async function candidatesOf(context: Context, seen: Look, ids: readonly string[], taking: Taking) {
@@ -114,14 +126,24 @@ async function candidatesOf(context: Context, seen: Look, ids: readonly string[]
     }
   }
   allOrNone(failures, ids.length);
-  const candidates = standings.map((standing) => (isHeldHere(context, seen, standing, taking) ? { ...candidate(seen, standing), basis: [] } : candidate(seen, standing)));
+  const candidates = standings.map((standing) =>
+    isHeldHere(context, seen, standing, taking)
+      ? { ...candidate(seen, standing), basis: [] }
+      : candidate(seen, standing),
+  );
   return { standings, candidates };
 }
 
 /** A claim of what this agent already holds in this session is a retry, whatever became of the task meanwhile (L4). */
 function isHeldHere(context: Context, seen: Look, standing: Standing<RecordedOutcome>, taking: Taking): boolean {
   const key = keyOf(standing.task);
-  return (seen.seen?.leases ?? []).some((lease) => isSameKey(lease, key) && lease.agent_id === taking.agent_id && lease.session === context.session && lease.kind === taking.kind);
+  return (seen.seen?.leases ?? []).some(
+    (lease) =>
+      isSameKey(lease, key) &&
+      lease.agent_id === taking.agent_id &&
+      lease.session === context.session &&
+      lease.kind === taking.kind,
+  );
 }
 
 function obstacleTo(seen: Look, standing: Standing<RecordedOutcome>, taking: Taking): LodestarError | undefined {
@@ -131,11 +153,15 @@ function obstacleTo(seen: Look, standing: Standing<RecordedOutcome>, taking: Tak
     return obstacle === undefined ? undefined : obstacleError(task.id, obstacle);
   }
   if (standing.status !== "done") {
-    return new LodestarError("NOT_DONE", `Task ${task.id} is ${standing.status}; there is nothing to review yet`, { details: { task_id: task.id, status: standing.status } });
+    return new LodestarError("NOT_DONE", `Task ${task.id} is ${standing.status}; there is nothing to review yet`, {
+      details: { task_id: task.id, status: standing.status },
+    });
   }
   const author = effectiveTask(task, standing.known).completed_by;
   if (seen.header.project.conventions.verify !== "other" || author !== taking.agent_id) return undefined;
-  return new LodestarError("SELF_VERIFICATION", `${taking.agent_id} did the work of ${task.id} and may not review it`, { details: { task_id: task.id } });
+  return new LodestarError("SELF_VERIFICATION", `${taking.agent_id} did the work of ${task.id} and may not review it`, {
+    details: { task_id: task.id },
+  });
 }
 
 /**
@@ -148,7 +174,11 @@ async function isOvertaken(context: Context, seen: Look, grants: readonly Grant[
   const now = await look(context, "write", taking.agent_id);
   const still = fresh.every(({ lease }) => {
     const standing = now.schedule.standing(lease.task_id);
-    return standing !== undefined && isSameKey(keyOf(standing.task), lease) && obstacleTo(now, standing, taking) === undefined;
+    return (
+      standing !== undefined &&
+      isSameKey(keyOf(standing.task), lease) &&
+      obstacleTo(now, standing, taking) === undefined
+    );
   });
   if (still) return false;
   const runtime = await context.runtime();
@@ -164,7 +194,9 @@ function warnOfAbsent(context: Context, seen: Look, standing: Standing<RecordedO
   for (const absent of seen.schedule.notHereYet(standing.task)) {
     const branch = absent.known?.completed_in?.branch ?? absent.known?.branch;
     const where = branch === undefined || branch === "" ? "elsewhere" : `on ${branch}`;
-    context.warn(`${standing.task.id} builds on ${absent.task.id}, which was verified ${where} and is not in this worktree yet${branch === undefined || branch === "" ? "" : `: merge ${branch}`}`);
+    context.warn(
+      `${standing.task.id} builds on ${absent.task.id}, which was verified ${where} and is not in this worktree yet${branch === undefined || branch === "" ? "" : `: merge ${branch}`}`,
+    );
   }
 }
 
@@ -179,14 +211,24 @@ function taken(context: Context, seen: Look, grant: Grant): Taken {
  *
  * @returns `undefined` when nothing can be claimed now.
  */
-export async function takeNext(context: Context, taking: Taking, wish: { readonly label?: string; readonly another: boolean }): Promise<Taken | undefined> {
+export async function takeNext(
+  context: Context,
+  taking: Taking,
+  wish: { readonly label?: string; readonly another: boolean },
+): Promise<Taken | undefined> {
   const runtime = await context.runtime();
   for (let round = 0; round < ROUNDS; round += 1) {
     const seen = await look(context, "write", taking.agent_id);
     const offers = offersFor(seen, taking, wish.label, HANDFUL);
     fault("before-grant");
     const result = await runtime.claim(
-      request(context, seen, taking, offers.map((offer) => candidate(seen, offer)), { take: "first", resume: !wish.another }),
+      request(
+        context,
+        seen,
+        taking,
+        offers.map((offer) => candidate(seen, offer)),
+        { take: "first", resume: !wish.another },
+      ),
     );
     switch (result.kind) {
       case "granted": {
@@ -216,7 +258,12 @@ export async function takeNext(context: Context, taking: Taking, wish: { readonl
 }
 
 /** What may be offered to this agent, in order. Under `locks: enforce` nothing that overlaps another's lease. */
-export function offersFor(seen: Look, taking: { readonly agent_id?: string; readonly kind: LeaseKind }, label: string | undefined, limit: number) {
+export function offersFor(
+  seen: Look,
+  taking: { readonly agent_id?: string; readonly kind: LeaseKind },
+  label: string | undefined,
+  limit: number,
+) {
   const { conventions } = seen.header.project;
   const offers = seen.schedule.offers(
     {
@@ -225,7 +272,9 @@ export function offersFor(seen: Look, taking: { readonly agent_id?: string; read
       leases: seen.seen?.leases ?? [],
       ...(label === undefined ? {} : { label }),
       ...(taking.agent_id === undefined ? {} : { agent_id: taking.agent_id }),
-      ...(taking.kind === "review" && conventions.verify === "other" && taking.agent_id !== undefined ? { not_completed_by: taking.agent_id } : {}),
+      ...(taking.kind === "review" && conventions.verify === "other" && taking.agent_id !== undefined
+        ? { not_completed_by: taking.agent_id }
+        : {}),
     },
     limit,
   );
@@ -255,13 +304,15 @@ export function claimData({ grant, task }: Taken, withContext: boolean): ClaimDa
     ttl_seconds: Math.round(lease.ttl / SECOND),
     ...(already ? { already } : {}),
     ...(withContext && task !== undefined ? { context: bundle(task) } : {}),
-    ...(handoff === undefined || handoff.unread === 0 ? {} : { handoff: { unread: handoff.unread, messages: handoff.messages.map(messageData) } }),
+    ...(handoff === undefined || handoff.unread === 0
+      ? {}
+      : { handoff: { unread: handoff.unread, messages: handoff.messages.map(messageData) } }),
   };
 }
 
 /** True for refusals that time may lift: worth waiting for. */
 export function mayPass(error: LodestarError): boolean {
-  if (!["ALREADY_CLAIMED", "LOCK_CONFLICT", "UNMET_DEPENDENCIES", "NOT_CLAIMABLE", "NOT_DONE"].includes(error.code)) return false;
+  if (!["ALREADY_CLAIMED", "LOCK_CONFLICT", "UNMET_DEPENDENCIES", "NOT_CLAIMABLE", "NOT_DONE"].includes(error.code))
+    return false;
   return !["done", "verified", "deleted"].includes(String(error.details.status));
 }
-

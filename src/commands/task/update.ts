@@ -1,9 +1,9 @@
 import { LodestarError } from "../../core/errors.ts";
 import { AgentId, Integer, List, OneOf, Optional, Shape, TaskId, Text } from "../../core/schema.ts";
+import { rankOf, STATUSES } from "../../core/status.ts";
 import type { Task } from "../../core/task.ts";
 import { formatInstant } from "../../core/time.ts";
 import { field, line } from "../../core/view.ts";
-import { STATUSES } from "../../core/status.ts";
 import { command } from "../command.ts";
 import { look, requireTask } from "../look.ts";
 import { effectiveTask } from "../outcome.ts";
@@ -47,39 +47,62 @@ export default command({
     const { status } = input;
     if (status === "done" || status === "verified" || status === "deleted") {
       const verb = status === "done" ? "done" : status === "verified" ? "verify" : "delete";
-      throw new LodestarError("USAGE", `An update does not set ${status}: that is an outcome, with rules of its own.`, { hint: `Run \`lodestar task ${verb} ${input.task_id}\`.` });
+      throw new LodestarError("USAGE", `An update does not set ${status}: that is an outcome, with rules of its own.`, {
+        hint: `Run \`lodestar task ${verb} ${input.task_id}\`.`,
+      });
     }
     const agent_id = context.actor(input.agent_id);
     const runtime = await context.runtime();
     const now = formatInstant(context.clock.now());
     const seen = await look(context, "write", agent_id);
     const standing = await requireTask(context, seen, input.task_id);
-    if (status !== undefined && standing.outcome.rank > 0) {
-      throw new LodestarError("NOT_CLAIMABLE", `Task ${input.task_id} is ${standing.status}; an update does not move it back`, {
-        details: { task_id: input.task_id, status: standing.status },
-        hint: `Run \`lodestar task reopen ${input.task_id}\` first.`,
-      });
-    }
+    if (status !== undefined) refuseMovingBack(input.task_id, standing.status);
     let changed: Partial<Task> = {};
     await context.spec.locked((session) =>
       session.save((index) => {
         const task = index.task(input.task_id)?.task;
-        if (task === undefined) throw new LodestarError("TASK_NOT_FOUND", `There is no task ${input.task_id} here`, { details: { task_id: input.task_id } });
+        if (task === undefined)
+          throw new LodestarError("TASK_NOT_FOUND", `There is no task ${input.task_id} here`, {
+            details: { task_id: input.task_id },
+          });
+        // Looked at again under the lock: an outcome that was recorded meanwhile is not overwritten.
+        if (status !== undefined) refuseMovingBack(task.id, task.status);
         changed = changesOf(task, input);
-        if (changed.depends_on !== undefined) checkDependencies(index, task.id, changed.depends_on.filter((id) => !task.depends_on.includes(id)));
-        const edits = Object.keys(changed).length === 0 ? [] : [{ kind: "set" as const, task_id: task.id, fields: { ...changed, updated_at: now } }];
-        const inFeature = input.feature === undefined || (index.header()?.features[input.feature] ?? []).includes(task.id);
-        return inFeature || input.feature === undefined ? edits : [...edits, { kind: "feature" as const, feature: input.feature, task_id: task.id }];
+        if (changed.depends_on !== undefined)
+          checkDependencies(
+            index,
+            task.id,
+            changed.depends_on.filter((id) => !task.depends_on.includes(id)),
+          );
+        const edits =
+          Object.keys(changed).length === 0
+            ? []
+            : [{ kind: "set" as const, task_id: task.id, fields: { ...changed, updated_at: now } }];
+        const inFeature =
+          input.feature === undefined || (index.header()?.features[input.feature] ?? []).includes(task.id);
+        return inFeature || input.feature === undefined
+          ? edits
+          : [...edits, { kind: "feature" as const, feature: input.feature, task_id: task.id }];
       }),
     );
     const updated_fields = [...Object.keys(changed), ...(input.feature === undefined ? [] : ["feature"])];
-    if (updated_fields.length > 0) await runtime.append([{ type: "task.updated", task_id: input.task_id, data: { updated_fields }, ...(agent_id === undefined ? {} : { agent_id }) }]);
+    if (updated_fields.length > 0)
+      await runtime.append([
+        {
+          type: "task.updated",
+          task_id: input.task_id,
+          data: { updated_fields },
+          ...(agent_id === undefined ? {} : { agent_id }),
+        },
+      ]);
     const after = await requireTask(context, await look(context, "write", agent_id), input.task_id);
     return { ...taskData(effectiveTask(after.task, after.known)), updated_fields };
   },
   next: ({ id }) => [{ command: "task.show", input: { task_id: id }, why: "Look at it" }],
   view: ({ id, updated_fields }) =>
-    updated_fields.length === 0 ? [line(`${id} is so already; nothing was changed`)] : [line(`Updated task ${id}`, "good"), field("Fields", updated_fields.join(", "))],
+    updated_fields.length === 0
+      ? [line(`${id} is so already; nothing was changed`)]
+      : [line(`Updated task ${id}`, "good"), field("Fields", updated_fields.join(", "))],
 });
 
 interface Wanted {
@@ -97,10 +120,24 @@ interface Wanted {
   readonly feature?: string;
 }
 
+/** @throws LodestarError `NOT_CLAIMABLE` when the task has an outcome: only `reopen` takes it back. */
+function refuseMovingBack(task_id: string, status: Task["status"]): void {
+  if (rankOf(status) === 0) return;
+  throw new LodestarError("NOT_CLAIMABLE", `Task ${task_id} is ${status}; an update does not move it back`, {
+    details: { task_id, status },
+    hint: `Run \`lodestar task reopen ${task_id}\` first.`,
+  });
+}
+
 /** The fields that would be different. @throws LodestarError `USAGE` when nothing at all is asked for. */
 function changesOf(task: Task, wanted: Wanted): Partial<Task> {
-  const asked = Object.entries(wanted).filter(([name, value]) => value !== undefined && name !== "task_id" && name !== "agent_id");
-  if (asked.length === 0) throw new LodestarError("USAGE", "No updates specified.", { hint: "See `lodestar task update --help` for what can be changed." });
+  const asked = Object.entries(wanted).filter(
+    ([name, value]) => value !== undefined && name !== "task_id" && name !== "agent_id",
+  );
+  if (asked.length === 0)
+    throw new LodestarError("USAGE", "No updates specified.", {
+      hint: "See `lodestar task update --help` for what can be changed.",
+    });
   const after: Partial<Task> = {
     ...(wanted.title === undefined ? {} : { title: wanted.title }),
     ...(wanted.description === undefined ? {} : { description: wanted.description }),
@@ -111,7 +148,9 @@ function changesOf(task: Task, wanted: Wanted): Partial<Task> {
     locks: edited(task.locks, wanted.add_lock, wanted.remove_lock),
     acceptance_criteria: edited(task.acceptance_criteria, wanted.accept, undefined),
   };
-  return Object.fromEntries(Object.entries(after).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(task[name as keyof Task])));
+  return Object.fromEntries(
+    Object.entries(after).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(task[name as keyof Task])),
+  );
 }
 
 function edited(list: readonly string[], add: readonly string[] = [], remove: readonly string[] = []): string[] {

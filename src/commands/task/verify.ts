@@ -1,4 +1,16 @@
-import { AgentId, Flag, LeaseId, List, Optional, Shape, type Static, StatusWord, TaskId, Token, Union } from "../../core/schema.ts";
+import {
+  AgentId,
+  Flag,
+  LeaseId,
+  List,
+  Optional,
+  Shape,
+  type Static,
+  StatusWord,
+  TaskId,
+  Token,
+  Union,
+} from "../../core/schema.ts";
 import { line, list } from "../../core/view.ts";
 import { command } from "../command.ts";
 import { look } from "../look.ts";
@@ -36,7 +48,16 @@ export default command({
     force: Optional(Flag({ description: "Although another agent reviews it" })),
   }),
   output: Union([One, Several]),
-  errors: ["TASK_NOT_FOUND", "NOT_DONE", "NOT_CLAIMABLE", "NOT_HOLDER", "LEASE_LOST", "SELF_VERIFICATION", "AGENT_REQUIRED", "AGENT_NOT_FOUND"],
+  errors: [
+    "TASK_NOT_FOUND",
+    "NOT_DONE",
+    "NOT_CLAIMABLE",
+    "NOT_HOLDER",
+    "LEASE_LOST",
+    "SELF_VERIFICATION",
+    "AGENT_REQUIRED",
+    "AGENT_NOT_FOUND",
+  ],
   examples: [
     { line: "lodestar task verify TASK-001 --agent A1B2C3D4", shows: "One task" },
     { line: "lodestar task verify TASK-001 TASK-002", shows: "Both or none" },
@@ -51,7 +72,10 @@ export default command({
       ...(input.task_ids.length === 1 ? tokenFor(context, { ...input, task_id: input.task_ids[0] as string }) : {}),
       ...(input.note === undefined ? {} : { note: input.note }),
     });
-    await warnOfAbsent(context, finished.filter((each) => !each.already).map((each) => each.key.task_id));
+    await warnOfAbsent(
+      context,
+      finished.filter((each) => !each.already).map((each) => each.key.task_id),
+    );
     const unblocked = [...new Set(finished.flatMap(({ outcome }) => outcome.unblocked ?? []))];
     const verified = finished.map(({ key, status, outcome, already }) => ({
       task_id: key.task_id,
@@ -60,14 +84,20 @@ export default command({
       ...(already ? { already: true } : {}),
     }));
     const [only] = verified;
-    return (only !== undefined && input.task_ids.length === 1 ? { ...only, unblocked } : { verified, unblocked }) as Static<typeof One>;
+    return (
+      only !== undefined && input.task_ids.length === 1 ? { ...only, unblocked } : { verified, unblocked }
+    ) as Static<typeof One>;
   },
   next: ({ unblocked }) =>
-    unblocked.length > 0 ? [{ command: "task.claim", input: { task_ids: [unblocked[0]] }, why: "Claim what it unblocked" }] : [{ command: "task.next", input: {}, why: "Take the next task" }],
+    unblocked.length > 0
+      ? [{ command: "task.claim", input: { task_ids: [unblocked[0]] }, why: "Claim what it unblocked" }]
+      : [{ command: "task.next", input: {}, why: "Take the next task" }],
   view: (output) => {
     const verified = (output as Static<typeof Several>).verified ?? [output as Static<typeof One>];
     return [
-      ...verified.map(({ task_id, already }) => line(already === true ? `${task_id} was verified already` : `Verified ${task_id}`, "good")),
+      ...verified.map(({ task_id, already }) =>
+        line(already === true ? `${task_id} was verified already` : `Verified ${task_id}`, "good"),
+      ),
       ...(output.unblocked.length === 0 ? [] : [list(output.unblocked, "Unblocked tasks")]),
     ];
   },
@@ -80,7 +110,10 @@ async function warnOfAbsent(context: Parameters<typeof look>[0], ids: readonly s
     const standing = schedule.standing(id);
     if (standing === undefined || standing.stated.rank >= 1) continue;
     const branch = standing.known?.completed_in?.branch ?? standing.known?.branch;
-    context.warn(`The work of ${id} is not in this worktree yet${branch === undefined || branch === "" ? "" : `: it was done on ${branch}`}; the spec here is written when it arrives.`);
-    for (const absent of schedule.notHereYet(standing.task)) context.warn(`${id} builds on ${absent.task.id}, which is not in this worktree yet`);
+    context.warn(
+      `The work of ${id} is not in this worktree yet${branch === undefined || branch === "" ? "" : `: it was done on ${branch}`}; the spec here is written when it arrives.`,
+    );
+    for (const absent of schedule.notHereYet(standing.task))
+      context.warn(`${id} builds on ${absent.task.id}, which is not in this worktree yet`);
   }
 }

@@ -1,7 +1,7 @@
 import { newLeaseId } from "../../core/ids.ts";
 import type { Millis } from "../../core/time.ts";
 import type { Ticket } from "../../runtime/store.ts";
-import type { SpecKey } from "../../spec/file.ts";
+import type { SpecKey } from "../../spec/key.ts";
 import type { Context } from "../context.ts";
 
 /** How often a waiter looks whether anything was written: a stat and a pragma, far below a millisecond. */
@@ -20,7 +20,12 @@ export function newTicket(context: Context, filter: string): Ticket {
  *
  * @returns `undefined` when the time is over. The ticket is given up in any case.
  */
-export async function waitFor<T>(context: Context, patience: Millis, ticket: Ticket | undefined, attempt: () => Promise<T | undefined>): Promise<T | undefined> {
+export async function waitFor<T>(
+  context: Context,
+  patience: Millis,
+  ticket: Ticket | undefined,
+  attempt: () => Promise<T | undefined>,
+): Promise<T | undefined> {
   const deadline = context.clock.now() + patience;
   try {
     if (ticket !== undefined) await (await context.runtime()).queue(ticket);
@@ -64,7 +69,12 @@ export async function markNow(context: Context): Promise<Mark> {
  *
  * @param before taken before the attempt that failed: nothing that happened since is slept through.
  */
-export async function untilChanged(context: Context, deadline: Millis, ticket: Ticket | undefined, before: Mark): Promise<void> {
+export async function untilChanged(
+  context: Context,
+  deadline: Millis,
+  ticket: Ticket | undefined,
+  before: Mark,
+): Promise<void> {
   let { pulse } = before;
   let wasFirst = ticket === undefined;
   let renewed = context.clock.now();
@@ -75,7 +85,11 @@ export async function untilChanged(context: Context, deadline: Millis, ticket: T
     if (beat !== pulse) {
       pulse = beat;
       // Also where somebody has made the runtime meanwhile.
-      if ((await runtime?.observe({ since: NOTHING_NEW, worktree: context.worktree, branch: "" }))?.last_seq !== before.seq) return;
+      if (
+        (await runtime?.observe({ since: NOTHING_NEW, worktree: context.worktree, branch: "" }))?.last_seq !==
+        before.seq
+      )
+        return;
     }
     const now = context.clock.now();
     if (now >= deadline || now - before.at >= before.expiry) return;

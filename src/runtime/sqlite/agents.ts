@@ -2,7 +2,7 @@ import type { TaskKey } from "../../core/task.ts";
 import { SECOND } from "../../core/time.ts";
 import type { Agent, AgentsView, Idempotency, JoinRequest } from "../store.ts";
 import { once, throwMismatch } from "./idempotency.ts";
-import { end, leaseEvent, leasesOf, liveLeases, toLease } from "./leases.ts";
+import { end, leaseEvent, leasesOf, liveLeases } from "./leases.ts";
 import type { ReadStep, WriteStep } from "./step.ts";
 import { json, present, readList, readRecord } from "./values.ts";
 
@@ -34,7 +34,7 @@ function fromRow({ capabilities, session_meta, ...row }: AgentRow): Agent {
 }
 
 export function agents(step: ReadStep): AgentsView {
-  return { now: step.now, agents: step.sql.all<AgentRow>(ALL).map(fromRow), leases: liveLeases(step).map(toLease) };
+  return { now: step.now, agents: step.sql.all<AgentRow>(ALL).map(fromRow), leases: liveLeases(step) };
 }
 
 /** True when the agent may act: registered, and not gone. */

@@ -3,7 +3,7 @@ import { type Holding, isLive } from "../../lease/rules.ts";
 import type { Candidate, ClaimRequest, ClaimResult, Grant, LockConflict } from "../store.ts";
 import { isKnown, touch } from "./agents.ts";
 import { mismatch, once } from "./idempotency.ts";
-import { extend, grant, liveLeases, toLease } from "./leases.ts";
+import { extend, grant, liveLeases } from "./leases.ts";
 import { handOver } from "./messages.ts";
 import { isStale } from "./outcomes.ts";
 import type { WriteStep } from "./step.ts";
@@ -53,7 +53,7 @@ class Claiming {
     const { candidates, locks, force } = this.#request;
     const others = candidates.filter((one) => !this.#holdsIt(one));
     const held = others.flatMap((one) => this.#holderOf(one) ?? []);
-    if (held.length > 0) return { kind: "held", leases: held.map(toLease) };
+    if (held.length > 0) return { kind: "held", leases: held };
     const stale = others.filter((one) => this.#isStale(one));
     if (stale.length > 0) return { kind: "stale", task_ids: stale.map(({ key }) => key.task_id) };
     const conflicts = others.flatMap((one) => this.#conflicts(one.key.task_id, one.locks));
@@ -134,6 +134,6 @@ class Claiming {
   #answer(lease: Holding, already: boolean, conflicts: readonly LockConflict[]): Grant {
     const { agent_id, handoff_chars } = this.#request;
     const handoff = handOver(this.#step, lease.task_id, agent_id, handoff_chars);
-    return { lease: toLease(lease), already, conflicts, ...(handoff === undefined ? {} : { handoff }) };
+    return { lease, already, conflicts, ...(handoff === undefined ? {} : { handoff }) };
   }
 }

@@ -2,7 +2,7 @@ import { isLive, judgeRelease, judgeRenew } from "../../lease/rules.ts";
 import type { Claimant, Refusal, ReleaseRequest, ReleaseResult, RenewRequest, RenewResult } from "../store.ts";
 import { isKnown, touch } from "./agents.ts";
 import { mismatch, once } from "./idempotency.ts";
-import { end, extend, grantsOf, leaseEvent, refusal, toLease } from "./leases.ts";
+import { end, extend, grantsOf, leaseEvent, refusal } from "./leases.ts";
 import { postNote } from "./messages.ts";
 import type { WriteStep } from "./step.ts";
 
@@ -27,13 +27,13 @@ function renewNow(step: WriteStep, request: RenewRequest): RenewResult {
   if (verdict.kind !== "renew") return refusal(verdict, key.task_id);
   const { grant } = verdict;
   touch(step, grant.agent_id);
-  if (automatic && grant.expires_at - now > grant.ttl / 2) return { kind: "unchanged", lease: toLease(grant) };
+  if (automatic && grant.expires_at - now > grant.ttl / 2) return { kind: "unchanged", lease: grant };
   // What is renewed on the way keeps the length that its holder asked for.
   const length = automatic ? Math.max(ttl, grant.ttl) : ttl;
   const lease = extend(step, grant, now + length, length);
   // A lease that comes back to life is told in any case: its `task.expired` was.
   if (!automatic || !isLive(grant, now)) leaseEvent(step, "task.renewed", lease, { expires_at: lease.expires_at });
-  return { kind: "renewed", lease: toLease(lease) };
+  return { kind: "renewed", lease: lease };
 }
 
 export function release(step: WriteStep, request: ReleaseRequest): ReleaseResult {
@@ -48,7 +48,7 @@ export function release(step: WriteStep, request: ReleaseRequest): ReleaseResult
 function releaseNow(step: WriteStep, request: ReleaseRequest): ReleaseResult {
   const { key, force, how, note } = request;
   const verdict = judgeRelease({ grants: grantsOf(step, key), now: step.now, claim: request, force });
-  if (verdict.kind === "already") return { kind: "released", lease: toLease(verdict.grant), already: true };
+  if (verdict.kind === "already") return { kind: "released", lease: verdict.grant, already: true };
   if (verdict.kind !== "release") return refusal(verdict, key.task_id);
   const { grant, expired, forced } = verdict;
   const lease = end(step, grant, forced ? "forced" : how);
@@ -68,5 +68,5 @@ function releaseNow(step: WriteStep, request: ReleaseRequest): ReleaseResult {
     leaseEvent(step, "task.released", lease, expired ? { expired } : {});
   }
   postNote(step, key.task_id, actor, note);
-  return { kind: "released", lease: toLease(lease), already: expired };
+  return { kind: "released", lease: lease, already: expired };
 }

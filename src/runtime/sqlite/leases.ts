@@ -51,18 +51,13 @@ function fromRow({ ended, reopens, locks, ...row }: LeaseRow): Holding {
   return ended === null || ended === "expired" ? lease : { ...lease, ended };
 }
 
-/** A lease as callers see it. */
-export function toLease({ reopens: _reopens, ...lease }: Holding): Lease {
-  return lease;
-}
-
 /** A refusal as callers see it. */
 export function refusal<K extends string>(
   verdict: { readonly kind: K; readonly current?: Holding },
   task_id: string,
 ): { readonly kind: K; readonly task_id: string; readonly current?: Lease } {
   const { kind, current } = verdict;
-  return current === undefined ? { kind, task_id } : { kind, task_id, current: toLease(current) };
+  return current === undefined ? { kind, task_id } : { kind, task_id, current };
 }
 
 // Grants a lease unless an open one is in the way. One statement guarded by the index lease_open, so two claimers cannot both

@@ -2,7 +2,7 @@ import type { TaskKey } from "../../core/task.ts";
 import { holdersOf, liveHolding } from "../../lease/rules.ts";
 import type { Observation, ObserveQuery, RuntimeInfo, RuntimeTask } from "../store.ts";
 import { findAgent } from "./agents.ts";
-import { grantsOf, liveLeases, toLease } from "./leases.ts";
+import { grantsOf, liveLeases } from "./leases.ts";
 import { countMessages, countUnread } from "./messages.ts";
 import { SCHEMA_VERSION } from "./migrate.ts";
 import { findOutcome, outcomesSince } from "./outcomes.ts";
@@ -30,7 +30,7 @@ export function observe(step: ReadStep, { since, agent_id, worktree, branch }: O
   return {
     runtime_id: runtime.runtime_id,
     now,
-    leases: liveLeases(step).map(toLease),
+    leases: liveLeases(step),
     outcomes: outcomesSince(step, since),
     released: agent_id === undefined ? [] : sql.all<TaskKey>(RELEASED, { agent_id }),
     outbox_waiting: sql.get(WAITING, { worktree, branch }) !== undefined,
@@ -65,7 +65,7 @@ function describe(step: ReadStep, key: TaskKey, message_count: number): RuntimeT
   const outcome = findOutcome(step, key);
   return {
     key,
-    ...(lease === undefined ? {} : { lease: toLease(lease) }),
+    ...(lease === undefined ? {} : { lease }),
     ...(outcome === undefined ? {} : { outcome }),
     message_count,
     holders: holdersOf(grants),
