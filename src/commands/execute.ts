@@ -83,7 +83,9 @@ async function answerOnce(command: AnyCommand, input: Record<string, unknown>, c
   if (intent.kind === "answered") return intent.answer;
   const data = await command.run(input, context);
   await runtime.complete(idempotency, data);
-  return data;
+  // Of several that ran at once the first to complete has the word: all give its answer.
+  const kept = await runtime.intend(idempotency, {});
+  return kept.kind === "answered" ? kept.answer : data;
 }
 
 /** The answer for whatever was thrown, by a command or before there was one. */

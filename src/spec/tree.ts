@@ -33,6 +33,11 @@ export async function readTree(bytes: Uint8Array): Promise<TreeReading> {
     return invalid(buffer, [{ at: 0, message, hint }]);
   }
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(buffer);
+  if (lineEndOf(buffer) === undefined) {
+    const at = Buffer.byteLength(text.slice(0, text.search(/\r(?!\n)/)));
+    const message = "A line ends with a carriage return alone, which programs read in different ways.";
+    return invalid(buffer, [{ at, message, hint: "Save the file with line ends LF or CR LF." }]);
+  }
   if (expandsWithoutBound(text)) {
     const at = Buffer.byteLength(text.slice(0, Math.max(0, text.search(/&\S/))));
     const hint = "Write the values out instead of nesting aliases.";

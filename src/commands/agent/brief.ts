@@ -6,7 +6,7 @@ import { command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { look, requireTask } from "../look.ts";
 import { effectiveTask } from "../outcome.ts";
-import { offersFor } from "../task/taking.ts";
+import { offersFor } from "../task/offers.ts";
 
 const FORMATS = ["claude", "copilot", "generic"] as const;
 type Format = (typeof FORMATS)[number];

@@ -6,7 +6,7 @@ import { EVENT_TYPES } from "../../runtime/store.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { look, requireTask } from "../look.ts";
-import { offersFor } from "../task/taking.ts";
+import { offersFor } from "../task/offers.ts";
 import { waitFor } from "../task/waiting.ts";
 import { EventShape, eventData, lastSeq, readEvents } from "./events.ts";
 

@@ -12,15 +12,16 @@ import {
   Text,
   Union,
 } from "../../core/schema.ts";
-import { formatDuration, readDuration } from "../../core/time.ts";
+import { formatDuration, type Millis, readDuration } from "../../core/time.ts";
 import { line, note, type View } from "../../core/view.ts";
+import type { LeaseKind } from "../../lease/lease.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { type Look, look } from "../look.ts";
-import { afterClaim, ClaimShape, claimView } from "./claim.ts";
-import { filled } from "./shapes.ts";
-import { type ClaimData, claimData, offersFor, takeNext } from "./taking.ts";
-import { newTicket, waitFor } from "./waiting.ts";
+import { afterClaim, claimView } from "./claim-answer.ts";
+import { offersFor } from "./offers.ts";
+import { ClaimShape, filled } from "./shapes.ts";
+import type { ClaimData } from "./taking.ts";
 
 const Conflict = Shape({ task_id: TaskId, agent_id: AgentId });
 const Offered = Shape({
@@ -73,49 +74,19 @@ export default command({
     { line: "lodestar task next --claim --wait 10m", shows: "Wait until there is one" },
   ],
   run: async (input, context) => {
-    const kind = input.review === true ? "review" : "work";
-    const patience = input.wait === undefined ? 0 : (readDuration(input.wait) ?? 0);
-    const filter = `next:${kind}:${input.label ?? ""}`;
-    if (input.claim === true) {
-      const agent_id = context.requireActor(input.agent_id);
-      const ticket = patience > 0 ? newTicket(context, filter) : undefined;
-      const taking = {
-        agent_id,
-        kind,
-        force: false,
-        ...(input.ttl === undefined ? {} : { ttl: input.ttl }),
-        ...(ticket === undefined ? {} : { ticket }),
-      } as const;
-      const wish = { another: input.another ?? false, ...(input.label === undefined ? {} : { label: input.label }) };
-      const attempt = () => takeNext(context, taking, wish);
-      const got = ticket === undefined ? await attempt() : await waitFor(context, patience, ticket, attempt);
-      if (got !== undefined) return claimData(got, true) as Answer;
-      const left = remaining(await look(context, "read", agent_id));
-      if (patience > 0) throw timeout(patience, left);
-      return { tasks: [], total_claimable: 0, remaining: left };
-    }
-    const agent_id = context.actor(input.agent_id);
-    const offer = async () => {
-      const seen = await look(context, "read", agent_id);
-      const tasks = offersFor(
-        seen,
-        { kind, ...(agent_id === undefined ? {} : { agent_id }) },
-        input.label,
-        input.count ?? 1,
-      ).map(({ task, conflict }) => ({
-        id: task.id,
-        title: task.title,
-        priority: task.priority,
-        ...filled({ labels: task.labels }),
-        ...(conflict === undefined ? {} : { lock_conflict: conflict }),
-      }));
-      if (tasks.length > 0)
-        return { tasks, total_claimable: totalOf(seen, context, kind, input.label, tasks.length, input.count ?? 1) };
-      return patience > 0 ? undefined : { tasks, total_claimable: 0, remaining: remaining(seen) };
+    const wanted: Wanted = {
+      kind: input.review === true ? "review" : "work",
+      patience: input.wait === undefined ? 0 : (readDuration(input.wait) ?? 0),
+      label: input.label,
+      count: input.count ?? 1,
     };
-    const offered = patience > 0 ? await waitFor(context, patience, undefined, offer) : await offer();
-    if (offered !== undefined) return offered;
-    throw timeout(patience, remaining(await look(context, "read", agent_id)));
+    if (input.claim !== true) return offer(context, wanted, context.actor(input.agent_id));
+    const agent_id = context.requireActor(input.agent_id);
+    const got = await claimFirst(context, wanted, agent_id, input);
+    if (got !== undefined) return got as Answer;
+    const left = remaining(await look(context, "read", agent_id));
+    if (wanted.patience > 0) throw timeout(wanted.patience, left);
+    return { tasks: [], total_claimable: 0, remaining: left };
   },
   next: (output, input) => {
     if ("lease_id" in output) return afterClaim(output as ClaimData, input.review === true);
@@ -167,6 +138,66 @@ export default command({
   },
 });
 
+interface Wanted {
+  readonly kind: LeaseKind;
+  readonly patience: Millis;
+  readonly label: string | undefined;
+  readonly count: number;
+}
+
+/** The list of what could be claimed; waits for something to list when asked to. */
+async function offer(context: Context, wanted: Wanted, agent_id: string | undefined): Promise<Answer> {
+  const { patience } = wanted;
+  const first = await offerNow(context, wanted, agent_id);
+  if (patience === 0 || "lease_id" in first || first.tasks.length > 0) return first;
+  const { waitFor } = await import("./waiting.ts");
+  const later = await waitFor(context, patience, undefined, async () => {
+    const now = await offerNow(context, wanted, agent_id);
+    return "lease_id" in now || now.tasks.length > 0 ? now : undefined;
+  });
+  if (later !== undefined) return later;
+  throw timeout(patience, remaining(await look(context, "read", agent_id)));
+}
+
+async function offerNow(context: Context, wanted: Wanted, agent_id: string | undefined): Promise<Answer> {
+  const { kind, label, count } = wanted;
+  const seen = await look(context, "read", agent_id);
+  const asking = { kind, ...(agent_id === undefined ? {} : { agent_id }) };
+  const tasks = offersFor(seen, asking, label, count).map(({ task, conflict }) => ({
+    id: task.id,
+    title: task.title,
+    priority: task.priority,
+    ...filled({ labels: task.labels }),
+    ...(conflict === undefined ? {} : { lock_conflict: conflict }),
+  }));
+  if (tasks.length === 0) return { tasks, total_claimable: 0, remaining: remaining(seen) };
+  return { tasks, total_claimable: totalOf(seen, asking, wanted, tasks.length) };
+}
+
+/** Claims the first; what only claiming needs is loaded here, so that a look at the list does without. */
+async function claimFirst(
+  context: Context,
+  { kind, patience, label }: Wanted,
+  agent_id: string,
+  { ttl, another = false }: { readonly ttl?: string; readonly another?: boolean },
+): Promise<ClaimData | undefined> {
+  const [{ claimData, takeNext }, { newTicket, waitFor }] = await Promise.all([
+    import("./taking.ts"),
+    import("./waiting.ts"),
+  ]);
+  const ticket = patience > 0 ? newTicket(context, `next:${kind}:${label ?? ""}`) : undefined;
+  const taking = {
+    agent_id,
+    kind,
+    force: false,
+    ...(ttl === undefined ? {} : { ttl }),
+    ...(ticket === undefined ? {} : { ticket }),
+  };
+  const attempt = () => takeNext(context, taking, { another, ...(label === undefined ? {} : { label }) });
+  const got = ticket === undefined ? await attempt() : await waitFor(context, patience, ticket, attempt);
+  return got === undefined ? undefined : claimData(got, true);
+}
+
 function describeLeft({ claimed, waiting, to_review, blocked }: Left): string {
   const parts = [
     [claimed, "being worked on"],
@@ -187,21 +218,13 @@ function timeout(patience: number, left: Left): LodestarError {
 /** How many there are in all: counted by the index, except where a filter needs the list itself. */
 function totalOf(
   seen: Look,
-  context: Context,
-  kind: "work" | "review",
-  label: string | undefined,
+  asking: { readonly kind: LeaseKind; readonly agent_id?: string },
+  { label, count }: Wanted,
   shown: number,
-  asked: number,
 ): number {
-  if (shown < asked) return shown;
-  if (label !== undefined || kind === "review") {
-    return offersFor(
-      seen,
-      { kind, ...(context.actor() === undefined ? {} : { agent_id: context.actor() as string }) },
-      label,
-      Number.MAX_SAFE_INTEGER,
-    ).length;
-  }
+  if (shown < count) return shown;
+  if (label !== undefined || asking.kind === "review")
+    return offersFor(seen, asking, label, Number.MAX_SAFE_INTEGER).length;
   return seen.schedule.counts().claimable - seen.schedule.claimableAmong(seen.seen?.leases ?? []);
 }
 

@@ -116,7 +116,7 @@ export const ContextShape = Shape({
 
 export const HandoffShape = Shape({ unread: Integer(), messages: List(MessageShape) });
 
-export const claimFields = {
+const claimFields = {
   lease_id: Text(),
   task_id: TaskId,
   agent_id: Text(),
@@ -127,6 +127,9 @@ export const claimFields = {
   context: Optional(ContextShape),
   handoff: Optional(HandoffShape),
 };
+
+/** The answer for one granted lease. */
+export const ClaimShape = Shape(claimFields);
 
 export const NoteText = Text({ maxLength: 65_536, description: "Posted to the task's thread as a handoff" });
 export const Details = Dictionary(Text(), Unknown());

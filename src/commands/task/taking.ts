@@ -11,6 +11,7 @@ import { isSameKey, type Look, look, requireTask } from "../look.ts";
 import { effectiveTask } from "../outcome.ts";
 import { allOrNone, conflictError, conflictText, heldError, obstacleError, unknownAgent } from "../refused.ts";
 import { bundle, type ContextBundle } from "./bundle.ts";
+import { offersFor } from "./offers.ts";
 import { messageData } from "./shapes.ts";
 
 /** What the caller of a claim asks for. */
@@ -255,30 +256,6 @@ export async function takeNext(
     }
   }
   throw new LodestarError("BUSY", "The tasks keep changing while one is claimed.");
-}
-
-/** What may be offered to this agent, in order. Under `locks: enforce` nothing that overlaps another's lease. */
-export function offersFor(
-  seen: Look,
-  taking: { readonly agent_id?: string; readonly kind: LeaseKind },
-  label: string | undefined,
-  limit: number,
-) {
-  const { conventions } = seen.header.project;
-  const offers = seen.schedule.offers(
-    {
-      what: taking.kind,
-      released: seen.seen?.released ?? [],
-      leases: seen.seen?.leases ?? [],
-      ...(label === undefined ? {} : { label }),
-      ...(taking.agent_id === undefined ? {} : { agent_id: taking.agent_id }),
-      ...(taking.kind === "review" && conventions.verify === "other" && taking.agent_id !== undefined
-        ? { not_completed_by: taking.agent_id }
-        : {}),
-    },
-    limit,
-  );
-  return conventions.locks === "enforce" ? offers.filter((offer) => offer.conflict === undefined) : offers;
 }
 
 export interface ClaimData extends Record<string, unknown> {

@@ -7,6 +7,7 @@ import { field, line } from "../../core/view.ts";
 import { command } from "../command.ts";
 import { look, requireTask } from "../look.ts";
 import { effectiveTask } from "../outcome.ts";
+import { settledPlan } from "./create.ts";
 import { checkDependencies } from "./planning.ts";
 import { taskData, taskFields } from "./shapes.ts";
 
@@ -53,12 +54,16 @@ export default command({
     }
     const agent_id = context.actor(input.agent_id);
     const runtime = await context.runtime();
-    const now = formatInstant(context.clock.now());
     const seen = await look(context, "write", agent_id);
     const standing = await requireTask(context, seen, input.task_id);
     if (status !== undefined) refuseMovingBack(input.task_id, standing.status);
+    // With an idempotency key a repeat finds its change made, and answers as the call that made it.
+    const { now, fields } = await settledPlan(context, {
+      now: formatInstant(context.clock.now()),
+      fields: Object.keys(changesOf(standing.task, input)),
+    });
     let changed: Partial<Task> = {};
-    await context.spec.locked((session) =>
+    const made = await context.spec.locked((session) =>
       session.save((index) => {
         const task = index.task(input.task_id)?.task;
         if (task === undefined)
@@ -85,8 +90,9 @@ export default command({
           : [...edits, { kind: "feature" as const, feature: input.feature, task_id: task.id }];
       }),
     );
-    const updated_fields = [...Object.keys(changed), ...(input.feature === undefined ? [] : ["feature"])];
-    if (updated_fields.length > 0)
+    const own = made || context.idempotency("plan") === undefined ? Object.keys(changed) : fields;
+    const updated_fields = [...own, ...(input.feature === undefined ? [] : ["feature"])];
+    if (made)
       await runtime.append([
         {
           type: "task.updated",

@@ -1,21 +1,15 @@
 import type * as runtime from "../store.ts";
-import { agents, heartbeat, join, leave } from "./agents.ts";
-import { claim } from "./claim.ts";
-import { clear } from "./clear.ts";
 import type { Connection } from "./connection.ts";
-import { append, events } from "./events.ts";
-import { finish } from "./finish.ts";
-import { release, renew } from "./holding.ts";
-import { complete, intend } from "./idempotency.ts";
-import { markRead, messages, send } from "./messages.ts";
 import { info, inspect, lookup, observe } from "./observe.ts";
 import { adopt, outbox, outcomesSince, settle } from "./outcomes.ts";
-import { dequeue, queue } from "./tickets.ts";
 
 /** How far two generations of a file keep their pulses apart. */
 const GENERATION = 2 ** 32;
 
-/** The runtime plane in one SQLite file: each method is one transaction. */
+/**
+ * The runtime plane in one SQLite file: each method is one transaction. What a look at it does not need is loaded by the method that does:
+ * start-up is most of a call's cost.
+ */
 export class SqliteStore implements runtime.RuntimeStore {
   readonly #file: Connection;
 
@@ -31,15 +25,19 @@ export class SqliteStore implements runtime.RuntimeStore {
   }
 
   async claim(request: runtime.ClaimRequest) {
+    const { claim } = await import("./claim.ts");
     return this.#file.write((step) => claim(step, request));
   }
   async renew(request: runtime.RenewRequest) {
+    const { renew } = await import("./holding.ts");
     return this.#file.write((step) => renew(step, request));
   }
   async release(request: runtime.ReleaseRequest) {
+    const { release } = await import("./holding.ts");
     return this.#file.write((step) => release(step, request));
   }
   async finish(request: runtime.FinishRequest) {
+    const { finish } = await import("./finish.ts");
     return this.#file.write((step) => finish(step, request));
   }
 
@@ -57,45 +55,58 @@ export class SqliteStore implements runtime.RuntimeStore {
   }
 
   async join(request: runtime.JoinRequest) {
+    const { join } = await import("./agents.ts");
     return this.#file.write((step) => join(step, request));
   }
   async heartbeat(agent_id: string) {
+    const { heartbeat } = await import("./agents.ts");
     return this.#file.write((step) => heartbeat(step, agent_id));
   }
   async leave(agent_id: string, idempotency?: runtime.Idempotency) {
+    const { leave } = await import("./agents.ts");
     return this.#file.write((step) => leave(step, agent_id, idempotency));
   }
   async agents() {
+    const { agents } = await import("./agents.ts");
     return this.#file.read(agents);
   }
 
   async append(list: readonly runtime.NewEvent[]) {
+    const { append } = await import("./events.ts");
     this.#file.write((step) => append(step, list));
   }
   async events(query: runtime.EventQuery) {
+    const { events } = await import("./events.ts");
     return this.#file.read((step) => events(step, query));
   }
   async send(message: runtime.NewMessage) {
+    const { send } = await import("./messages.ts");
     return this.#file.write((step) => send(step, message));
   }
   async messages(query: runtime.MessageQuery) {
+    const { messages } = await import("./messages.ts");
     return this.#file.read((step) => messages(step, query));
   }
   async markRead(agent_id: string, message_ids: readonly string[]) {
+    const { markRead } = await import("./messages.ts");
     return this.#file.write((step) => markRead(step, agent_id, message_ids));
   }
 
   async intend(idempotency: runtime.Idempotency, plan: unknown) {
+    const { intend } = await import("./idempotency.ts");
     return this.#file.write((step) => intend(step, idempotency, plan));
   }
   async complete(idempotency: runtime.Idempotency, answer: unknown) {
+    const { complete } = await import("./idempotency.ts");
     this.#file.write((step) => complete(step, idempotency, answer));
   }
 
   async queue(ticket: runtime.Ticket) {
+    const { queue } = await import("./tickets.ts");
     return this.#file.writeLightly((step) => queue(step, ticket));
   }
   async dequeue(ticket_id: string) {
+    const { dequeue } = await import("./tickets.ts");
     this.#file.writeLightly((step) => dequeue(step, ticket_id));
   }
   async pulse() {
@@ -105,6 +116,7 @@ export class SqliteStore implements runtime.RuntimeStore {
   }
 
   async clear() {
+    const { clear } = await import("./clear.ts");
     this.#file.write(clear);
   }
   async inspect() {
