@@ -1,6 +1,6 @@
 import { joinOutcomes, sameOutcome, sameReopens, statusOf, wordOf } from "../core/status.ts";
 import { keyOf, specOutcome, type Task } from "../core/task.ts";
-import { formatInstant } from "../core/time.ts";
+import { formatInstant, type Millis } from "../core/time.ts";
 import { worktreeExists } from "../git/worktree.ts";
 import type { Change, OutboxRow, RecordedOutcome } from "../runtime/store.ts";
 import type { SpecEdit } from "../spec/document.ts";
@@ -58,18 +58,42 @@ const OUTCOME_FIELDS = [
  * only where the spec records the work as done.
  */
 export function outcomeEdit(index: SpecIndex, outcome: RecordedOutcome, change: Change): SpecEdit | undefined {
-  const row = index.task(outcome.task_id);
-  if (row === undefined || !isSameKey(keyOf(row.task), outcome)) return undefined;
-  const { task } = row;
-  if (change === "verify" && !isDoneHere(task, outcome)) return undefined;
-  const after = effectiveTask(task, outcome);
-  if (after === task) return undefined;
-  const fields: Record<string, unknown> = {};
-  for (const name of OUTCOME_FIELDS) {
-    if (JSON.stringify(task[name]) !== JSON.stringify(after[name])) fields[name] = after[name];
+  return outcomeEdits(index, [{ ...outcome, change }])[0];
+}
+
+/**
+ * The edits for many outcomes, one a task. Several of one task are joined in one after another, in the order in which they were
+ * recorded: each rests on what the one before it leaves.
+ */
+function outcomeEdits(
+  index: SpecIndex,
+  outcomes: readonly (RecordedOutcome & { readonly change: Change })[],
+): readonly SpecEdit[] {
+  const tasks = new Map<string, { readonly before: Task; after: Task; at: Millis }>();
+  for (const outcome of outcomes) {
+    const before = tasks.get(outcome.task_id)?.after ?? index.task(outcome.task_id)?.task;
+    if (before === undefined || !isSameKey(keyOf(before), outcome)) continue;
+    if (outcome.change === "verify" && !isDoneHere(before, outcome)) continue;
+    const after = effectiveTask(before, outcome);
+    if (after === before) continue;
+    const known = tasks.get(outcome.task_id);
+    if (known === undefined) tasks.set(outcome.task_id, { before, after, at: outcome.at });
+    else Object.assign(known, { after, at: outcome.at });
   }
-  fields.updated_at = formatInstant(outcome.at);
-  return { kind: "set", task_id: task.id, fields };
+  return [...tasks.values()].map(({ before, after, at }) => {
+    const changed = OUTCOME_FIELDS.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+    const fields = Object.fromEntries(changed.map((name) => [name, after[name]]));
+    return { kind: "set", task_id: before.id, fields: { ...fields, updated_at: formatInstant(at) } };
+  });
+}
+
+/**
+ * The edit by which a spec gets an outcome that it lacks and should have: what was made on its branch belongs here, what was made on
+ * another arrives by merging, but for a verification of work that is here already.
+ */
+export function missingEdit(index: SpecIndex, outcome: RecordedOutcome, branch: string): SpecEdit | undefined {
+  if (outcome.branch === branch) return outcomeEdit(index, outcome, "done");
+  return outcome.rank === 2 ? outcomeEdit(index, outcome, "verify") : undefined;
 }
 
 function isDoneHere(task: Task, outcome: RecordedOutcome): boolean {
@@ -93,7 +117,10 @@ export async function heal(context: Context): Promise<readonly string[]> {
   return context.spec.locked(async (session) => {
     const before = await session.index();
     const due = ours.filter(
-      (row) => isOurs(row, context.worktree, branch) || outcomeEdit(before, row, row.change) !== undefined,
+      (row) =>
+        isOurs(row, context.worktree, branch) ||
+        isHeld(before, row) ||
+        outcomeEdit(before, row, row.change) !== undefined,
     );
     const orphans = due.filter((row) => !isOurs(row, context.worktree, branch));
     if (orphans.length > 0)
@@ -105,27 +132,18 @@ export async function heal(context: Context): Promise<readonly string[]> {
     const written: string[] = [];
     await session.save((index) => {
       written.length = 0;
-      const edits = due.flatMap((row) => outcomeEdit(index, row, row.change) ?? []);
+      const edits = outcomeEdits(index, due);
       for (const edit of edits) if (edit.kind === "set") written.push(edit.task_id);
-      return mergeEdits(edits);
+      return edits;
     });
     const after = await session.index();
     await runtime.settle(due.filter((row) => isHeld(after, row)).map((row) => row.outbox_id));
-    return [...new Set(written)];
-  });
+    return written;
+  }, HEAL_PATIENCE);
 }
 
-/** Several outcomes of one task become one edit: the last word of each field. */
-function mergeEdits(edits: readonly SpecEdit[]): SpecEdit[] {
-  const merged = new Map<string, SpecEdit>();
-  for (const edit of edits) {
-    if (edit.kind !== "set") continue;
-    const before = merged.get(edit.task_id);
-    const fields = before?.kind === "set" ? { ...before.fields, ...edit.fields } : edit.fields;
-    merged.set(edit.task_id, { kind: "set", task_id: edit.task_id, fields });
-  }
-  return [...merged.values()];
-}
+/** A row may be that of a command which is about to write it itself: nobody waits long for such a one. */
+const HEAL_PATIENCE: Millis = 2000;
 
 /** True when the spec holds the outcome: joining it in would change nothing. */
 export function isHeld(index: SpecIndex, outcome: RecordedOutcome): boolean {

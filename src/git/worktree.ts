@@ -137,7 +137,19 @@ function packedRef(common_dir: string, ref: string): string | undefined {
   return line?.slice(0, line.indexOf(" "));
 }
 
-/** True when the worktree that a Git place once had is still there: used to tell rows of removed worktrees. */
-export function worktreeExists(worktree: string): boolean {
-  return existsSync(join(worktree, ".git"));
+/**
+ * True when the place whose spec lay in `root` is still there: used to tell rows of removed worktrees. `root` may be a folder below
+ * the worktree's own.
+ */
+export function worktreeExists(root: string): boolean {
+  if (existsSync(join(root, ".git"))) return true;
+  // A folder below: of a worktree that is gone, neither it nor its spec is there.
+  return existsSync(join(root, ".lodestar", "spec.yaml")) && isInsideWorktree(root);
+}
+
+function isInsideWorktree(folder: string): boolean {
+  for (let at = folder; ; at = dirname(at)) {
+    if (existsSync(join(at, ".git"))) return true;
+    if (dirname(at) === at) return false;
+  }
 }

@@ -4,8 +4,8 @@ import { type Batch, sectionsPatch } from "./edits.ts";
 import type { Layout } from "./model.ts";
 import { type Node, outline, type Span } from "./outline.ts";
 import { parseFast } from "./parse.ts";
-import { isPatched, type Patch, type PatchContext, patchMapping, writtenValue } from "./patch.ts";
-import { insertLines, lineStart, spliced } from "./splice.ts";
+import { isNothing, isPatched, type Patch, type PatchContext, patchMapping, writtenValue } from "./patch.ts";
+import { insertLines, lineStart, type Splice, spliced } from "./splice.ts";
 import { fieldLines } from "./scalar.ts";
 import { isMapping } from "./schema.ts";
 
@@ -15,14 +15,7 @@ export interface Around {
   readonly footer: Buffer;
 }
 
-/** @param ended false when the tasks' last line has no end, so that what follows them must begin with one. */
-export async function editAround(
-  buffer: Buffer,
-  layout: Layout,
-  batch: Batch,
-  region: Span,
-  ended: boolean,
-): Promise<Around> {
+export async function editAround(buffer: Buffer, layout: Layout, batch: Batch, region: Span): Promise<Around> {
   const unchanged = { header: buffer.subarray(0, region.start), footer: buffer.subarray(region.end) };
   const begins = batch.adds.length > 0 && layout.tasks_end <= layout.tasks_start;
   const sections = batch.features.size > 0 || batch.conventions.size > 0;
@@ -35,7 +28,6 @@ export async function editAround(
   if (begins) header = openedTasks(header, layout);
   const follows = batch.adds.length > 0 || region.end > region.start;
   if (header !== "" && !header.endsWith("\n") && (follows || footer !== "")) header += layout.eol;
-  if (footer !== "" && !ended && !/^\r?\n/.test(footer)) footer = layout.eol + footer;
   return { header: Buffer.concat([buffer.subarray(0, bom), Buffer.from(header)]), footer: Buffer.from(footer) };
 }
 
@@ -79,7 +71,7 @@ export async function patchedSections(
     if (root !== undefined && root.kind !== "mapping") return undefined;
     const splices =
       root === undefined
-        ? [insertLines(text, text.length, newSections(patch, eol, context), eol)]
+        ? newSections(context, patch)
         : patchMapping(context, root, old, patch);
     const patched = spliced(text, splices);
     return isPatched(old, sectionsOf(patched), patch) ? patched : undefined;
@@ -106,7 +98,10 @@ export function sectionContext(text: string, eol: string): PatchContext {
   };
 }
 
-function newSections(patch: Patch, eol: string, { step, dash, below }: PatchContext): string[] {
+/** The splices that write a patch into a text that has no keys yet. */
+export function newSections({ text, eol, step, dash, below }: PatchContext, patch: Patch): Splice[] {
+  const entries = Object.entries(patch).filter(([, value]) => !isNothing(value));
   const style = { eol, indent: 0, step, dash };
-  return Object.entries(patch).flatMap(([key, value]) => fieldLines(key, writtenValue(value), style, below));
+  const lines = entries.flatMap(([key, value]) => fieldLines(key, writtenValue(value), style, below));
+  return lines.length === 0 ? [] : [insertLines(text, text.length, lines, eol)];
 }

@@ -54,8 +54,11 @@ export async function editBlocks(buffer: Buffer, layout: Layout, batch: Batch, l
     replacements.push({ start: at, end: at, bytes: Buffer.from(texts.join("")) });
   }
   const region = { start: first, end: Math.max(first, layout.tasks_end) };
+  const around = await editAround(buffer, layout, batch, region);
   const ended = region.end === region.start || buffer[region.end - 1] === LF || unended !== undefined;
-  const around = await editAround(buffer, layout, batch, region, ended);
+  if (!ended && around.footer.length > 0) {
+    replacements.push({ start: region.end, end: region.end, bytes: Buffer.from(layout.eol) });
+  }
   return { ...assemble(buffer, layout, region, replacements, around), changed };
 }
 

@@ -2,11 +2,10 @@
 import { type AppliedEdits, StaleBlock } from "./edits.ts";
 import { type Batch, fieldsBefore, newTaskPatch, sectionsPatch, taskPatch } from "./edits.ts";
 import { dashOf, isWrittenBelow } from "./edit-block.ts";
-import { sectionContext } from "./edit-around.ts";
+import { newSections, sectionContext } from "./edit-around.ts";
 import { follow, type Mapping } from "./outline.ts";
-import { isPatched, type Patch, type PatchContext, patchMapping, writtenValue } from "./patch.ts";
-import { insertLines, spliced } from "./splice.ts";
-import { fieldLines } from "./scalar.ts";
+import { isPatched, type Patch, type PatchContext, patchMapping } from "./patch.ts";
+import { spliced } from "./splice.ts";
 import { isMapping } from "./schema.ts";
 import { readTree, type Tree } from "./tree.ts";
 
@@ -65,18 +64,7 @@ async function patched(
     },
     below: isWrittenBelow,
   };
-  const style = { eol, indent: 0, step: context.step, dash: context.dash };
-  const splices =
-    root?.kind === "mapping"
-      ? patchMapping(context, root, value, patch)
-      : [
-          insertLines(
-            text,
-            text.length,
-            Object.entries(patch).flatMap(([key, item]) => fieldLines(key, writtenValue(item), style, context.below)),
-            eol,
-          ),
-        ];
+  const splices = root?.kind === "mapping" ? patchMapping(context, root, value, patch) : newSections(context, patch);
   const bytes = Buffer.from(spliced(text, splices));
   const next = await goodTree(bytes);
   if (!isPatched(value, next.value, patch)) throw new Error("no way to write these edits is right in this file");

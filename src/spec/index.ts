@@ -1,4 +1,4 @@
-import { Database, type SQLQueryBindings, type Statement } from "bun:sqlite";
+import { constants, Database, type SQLQueryBindings, type Statement } from "bun:sqlite";
 import { descendantCounts, findCycle, nodesOnCycles } from "../core/graph.ts";
 import { isSatisfied, NO_OUTCOME, type Outcome, STATUSES, type Status } from "../core/status.ts";
 import { createdKey, type KnownOutcome, specOutcome, type Task } from "../core/task.ts";
@@ -107,6 +107,8 @@ export class SpecIndex {
     let database: Database | undefined;
     try {
       database = new Database(path, { readwrite: true, create });
+      // The log stays when the last reader leaves: making and removing it would cost every call two files.
+      database.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
       // Without power-loss durability (it is a cache), but never torn: WAL with NORMAL keeps its order.
       database.run("pragma busy_timeout = 2000; pragma synchronous = normal");
       if (formatOf(database) !== FORMAT) prepareFile(database);

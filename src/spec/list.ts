@@ -60,7 +60,9 @@ export function listSplices(
       const at = behind < 0 ? (list.items[first_kept]?.start ?? 0) : (list.items[behind]?.end ?? 0);
       splices.push({ start: at, end: at, text: behind < 0 ? `${item}, ` : `, ${item}` });
     } else {
-      const at = behind < 0 ? lineStart(text, list.start) : nextLine(text, list.items[behind]?.end ?? 0);
+      const replaced = removed.has(behind + 1) ? list.items[behind + 1] : undefined;
+      const first = replaced ?? (behind < 0 ? list.items[0] : undefined);
+      const at = first ? lineStart(text, first.start) : nextLine(text, list.items[behind]?.end ?? 0);
       splices.push(insertLines(text, at, itemLines(value, " ".repeat(column)), eol));
     }
   }

@@ -62,7 +62,8 @@ function tryTake(path: string): Database | undefined {
   const inode = ensureFile(path);
   const database = new Database(path, { readwrite: true, create: false });
   try {
-    database.run("pragma busy_timeout = 0");
+    // Nothing is ever written here: no journal file either.
+    database.run("pragma busy_timeout = 0; pragma journal_mode = memory");
     database.run("begin immediate");
   } catch (cause) {
     database.close();

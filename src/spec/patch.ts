@@ -46,7 +46,7 @@ export function patchMapping(
     const at = mapping.entries.findIndex((entry) => entry.key === key);
     const entry = mapping.entries[at];
     if (entry === undefined) {
-      if (value !== undefined && !(Array.isArray(value) && value.length === 0)) added.push(key);
+      if (!isNothing(value)) added.push(key);
     } else if (value === undefined) removed.add(at);
     else splices.push(...patchEntry(context, mapping, entry, old[key], value, [...path, key]));
   }
@@ -66,6 +66,12 @@ export function patchMapping(
 
 function isPatch(value: unknown): value is Patch {
   return isMapping(value);
+}
+
+/** True for what needs no key where there is none: nothing, an empty list, a patch that only removes. */
+export function isNothing(value: Patch[string]): boolean {
+  if (Array.isArray(value)) return value.length === 0;
+  return value === undefined || (isPatch(value) && Object.values(value).every(isNothing));
 }
 
 /** The value that a patch makes where there was nothing. */
@@ -91,6 +97,7 @@ function patchEntry(
       return patchMapping(context, node, old, value, path);
     }
   }
+  if (old === null && isPatch(value) && isNothing(value)) return [];
   const next = writtenValue(value);
   if (old !== undefined && old !== null && Bun.deepEquals(old, next)) return [];
   if (node.kind === "sequence" && isList(next) && next.length > 0) {
@@ -168,7 +175,8 @@ export function isPatched(old: unknown, next: unknown, patch: Patch): boolean {
   for (const key of Object.keys(next)) if (!Object.hasOwn(patch, key) && !Object.hasOwn(before, key)) return false;
   return Object.entries(patch).every(([key, value]) => {
     if (value === undefined) return !Object.hasOwn(next, key);
-    if (!Object.hasOwn(next, key)) return Array.isArray(value) && value.length === 0;
+    if (!Object.hasOwn(next, key)) return isNothing(value);
+    if (next[key] === null) return before[key] === null && isPatch(value) && isNothing(value);
     if (value === EMPTIED) return Bun.deepEquals(next[key], {});
     return isPatch(value) ? isPatched(before[key], next[key], value) : Bun.deepEquals(next[key], value);
   });

@@ -2,7 +2,7 @@ import { lstatSync, realpathSync } from "node:fs";
 import { LodestarError } from "../core/errors.ts";
 import { fault } from "../core/fault.ts";
 import { newReopenId, type Random } from "../core/ids.ts";
-import type { Clock } from "../core/time.ts";
+import type { Clock, Millis } from "../core/time.ts";
 import type { SpecEdit } from "./document.ts";
 import { SpecIndex } from "./index.ts";
 import { readSpecBytes, type SpecBytes, type SpecKey, specKey } from "./key.ts";
@@ -142,9 +142,9 @@ export class SpecPlane {
   }
 
   /** Runs `body` under the cross-process spec lock (S3). */
-  async locked<T>(body: (session: SpecSession) => Promise<T>): Promise<T> {
+  async locked<T>(body: (session: SpecSession) => Promise<T>, patience?: Millis): Promise<T> {
     const { LOCK_PATIENCE, withSpecLock } = await import("./lock.ts");
-    return withSpecLock(this.paths.lock, LOCK_PATIENCE, () =>
+    return withSpecLock(this.paths.lock, patience ?? LOCK_PATIENCE, () =>
       body({
         index: () => this.index("write"),
         save: (edits) => this.#save(edits),

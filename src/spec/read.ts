@@ -135,6 +135,8 @@ async function readAround(
     if (part.value === null || part.value === undefined) continue;
     if (!isMapping(part.value) || Object.hasOwn(part.value, "tasks")) return undefined;
     const { root, duplicates } = await outlined(text);
+    // What begins at another column or in brackets does not go on with `tasks:`, though it can be read alone.
+    if (root?.kind === "mapping" && (root.flow || (root.start > 0 && text[root.start - 1] !== "\n"))) return undefined;
     const piece: Piece = { text, start, root };
     pieces.push(piece);
     for (const { key, at } of duplicates) findings.push(repeatedKey(piece, key, at));

@@ -9,6 +9,12 @@ export interface YamlText {
   readonly errors: readonly { readonly at: number; readonly message: string }[];
 }
 
+/** Messages of the package that say nothing to who edits a spec. */
+const WORDS = [
+  ["Maximum call stack", "This is nested too deeply"],
+  ["Source contains multiple documents", "There must be one YAML document only; this is where a second one begins"],
+] as const;
+
 /**
  * Parses one text. Slow: about half a millisecond and 100 kB for each task.
  * @throws Error when the text is nested deeper than the stack; callers report it as a problem.
@@ -22,7 +28,7 @@ export async function parseYaml(text: string): Promise<YamlText> {
     if (error.code === "DUPLICATE_KEY") {
       const at = error.pos[0];
       duplicates.push({ key: /^[^:\r\n]{0,80}/.exec(text.slice(at, at + 80))?.[0].trim() ?? "", at });
-    } else errors.push({ at: error.pos[0], message: error.message.replace(/^Maximum call stack.*/, "This is nested too deeply") });
+    } else errors.push({ at: error.pos[0], message: WORDS.find(([found]) => error.message.startsWith(found))?.[1] ?? error.message });
   }
   const contents = doc.contents;
   return { doc, outline: { root: contents === null ? undefined : toNode(contents, text, 0), duplicates }, errors };

@@ -37,7 +37,9 @@ test(
     await here.join("A");
     here.tasks(Array.from({ length: 20 }, (_, i) => `T${i}`));
     for (const round of rounds(3)) {
-      const got = await together(16, () => here.ok(`task next --claim --another --agent A --idempotency-key k${round}`));
+      const got = await together(16, () =>
+        here.ok(`task next --claim --another --agent A --idempotency-key k${round}`),
+      );
       const { task_id } = same(got) as { task_id: string };
       const { leases } = await here.ok("status");
       expect(leases).toHaveLength(round);
@@ -70,13 +72,17 @@ test(
     here.tasks(["T", "X"], (id) => (id === "X" ? ["depends_on: [T]"] : []));
     await here.ok("task claim T --agent A");
     same(await together(16, () => here.ok("task done T --agent A --idempotency-key d")));
-    expect(same(await together(16, () => here.ok("task verify T --agent A --idempotency-key v")))).toMatchObject({ unblocked: ["X"] });
+    expect(same(await together(16, () => here.ok("task verify T --agent A --idempotency-key v")))).toMatchObject({
+      unblocked: ["X"],
+    });
     const reopened = same(await together(16, () => here.ok("task reopen T --agent A --idempotency-key r")));
     expect((reopened as { reopens: string[] }).reopens).toHaveLength(1);
     // The first answer, although the task is open again.
     expect(await here.ok("task done T --agent A --idempotency-key d")).toMatchObject({ status: "done" });
     expect((await here.show("T")).status).toBe("ready");
-    const types = (await here.ok("events --since 0 --task T --limit 100")).events.map(({ type }: { type: string }) => type);
+    const types = (await here.ok("events --since 0 --task T --limit 100")).events.map(
+      ({ type }: { type: string }) => type,
+    );
     expect(types).toEqual(["task.claimed", "task.done", "task.verified", "task.reopened"]);
   },
   LONG,
@@ -88,11 +94,15 @@ test(
     using here = await fleet();
     await here.join("A");
     here.tasks(["T", "U"]);
-    expect(same(await together(16, () => here.ok("task update T --add-label l --idempotency-key u")))).toMatchObject({ updated_fields: ["labels"] });
+    expect(same(await together(16, () => here.ok("task update T --add-label l --idempotency-key u")))).toMatchObject({
+      updated_fields: ["labels"],
+    });
     await here.ok("task claim T --agent A");
     same(await together(16, () => here.ok("task renew T --agent A --idempotency-key n")));
     same(await together(16, () => here.ok("task release T --agent A --block --idempotency-key r")));
-    expect(same(await together(16, () => here.ok("task delete U --agent A --idempotency-key x")))).toMatchObject({ count: 1 });
+    expect(same(await together(16, () => here.ok("task delete U --agent A --idempotency-key x")))).toMatchObject({
+      count: 1,
+    });
     expect(here.file().U.status).toBe("deleted");
   },
   LONG,
@@ -104,16 +114,24 @@ test(
     using here = await fleet();
     await here.join("A", "B");
     const ids = rounds(12).flatMap((round) => [`D1-${round}`, `D2-${round}`, `X-${round}`]);
-    here.tasks(ids, (id) => (id.startsWith("X") ? [`depends_on: [${id.replace("X", "D1")}, ${id.replace("X", "D2")}]`] : []));
+    here.tasks(ids, (id) =>
+      id.startsWith("X") ? [`depends_on: [${id.replace("X", "D1")}, ${id.replace("X", "D2")}]`] : [],
+    );
     here.commit();
     const beside = join(here.base, "beside");
     here.git("worktree", "add", "-q", "-b", "feat", beside);
     for (const round of rounds(12)) {
       await Promise.all([here.ok(`task done D1-${round}`), here.ok(`task done D2-${round}`, { cwd: beside })]);
-      const answers = await Promise.all([here.ok(`task verify D1-${round} --agent A`), here.ok(`task verify D2-${round} --agent B`, { cwd: beside })]);
+      const answers = await Promise.all([
+        here.ok(`task verify D1-${round} --agent A`),
+        here.ok(`task verify D2-${round} --agent B`, { cwd: beside }),
+      ]);
       expect(answers.flatMap(({ unblocked }) => unblocked)).toEqual([`X-${round}`]);
       // Repeated, each gives the list that it gave.
-      const again = await Promise.all([here.ok(`task verify D1-${round} --agent A`), here.ok(`task verify D2-${round} --agent B`, { cwd: beside })]);
+      const again = await Promise.all([
+        here.ok(`task verify D1-${round} --agent A`),
+        here.ok(`task verify D2-${round} --agent B`, { cwd: beside }),
+      ]);
       expect(again.map(({ unblocked }) => unblocked)).toEqual(answers.map(({ unblocked }) => unblocked));
     }
     const { events } = await here.ok("events --since 0 --type task.verified --limit 1000");

@@ -10,7 +10,12 @@ const names = (prefix: string, count: number) =>
 async function withAgents(count: number): Promise<Fleet> {
   const here = await fleet();
   // Few processes: what is tested comes after. Their joining at once is tested with the first write.
-  for (let at = 0; at < count; at += 8) await Promise.all(names("A", count).slice(at, at + 8).map((id) => here.join(id)));
+  for (let at = 0; at < count; at += 8)
+    await Promise.all(
+      names("A", count)
+        .slice(at, at + 8)
+        .map((id) => here.join(id)),
+    );
   return here;
 }
 
@@ -25,7 +30,7 @@ test(
         const ran = await Promise.all(names("A", 64).map((id) => here.call(`task claim T${round} --agent ${id}`)));
         const winners = ran.filter(({ exit }) => exit === 0);
         expect(tally(ran.map(({ exit }) => exit))).toEqual({ 0: 1, 4: 63 });
-        const { agent_id, expires_at, fencing_token } = winners[0]?.json.data;
+        const { agent_id, expires_at, fencing_token } = winners[0]?.json.data ?? {};
         tokens.push(fencing_token);
         for (const { exit, json, stderr } of ran) {
           expect(stderr).toBe("");
@@ -114,11 +119,13 @@ test(
       here.tasks([`T${round}`]);
       const first = await here.ok(`task claim T${round} --agent A17 --ttl 1s`);
       const ran = await Promise.all(
-        names("A", 16).map((id) => here.call(`task claim T${round} --agent ${id} --wait 20s --ttl 1m`).then(async (one) => {
-          // The winner gives way, so that the others need not wait for their time to be over.
-          if (one.exit === 0) await here.ok(`task done T${round} --agent ${id}`);
-          return one;
-        })),
+        names("A", 16).map((id) =>
+          here.call(`task claim T${round} --agent ${id} --wait 20s --ttl 1m`).then(async (one) => {
+            // The winner gives way, so that the others need not wait for their time to be over.
+            if (one.exit === 0) await here.ok(`task done T${round} --agent ${id}`);
+            return one;
+          }),
+        ),
       );
       const won = ran.filter(({ exit }) => exit === 0);
       expect(won).toHaveLength(1);
@@ -187,7 +194,9 @@ test("L1: a process that dies before its grant leaves nothing behind, one that d
 test("L4: the same agent in two sessions is two claimers", async () => {
   using here = await withAgents(1);
   here.tasks(["X"]);
-  const ran = await together(12, (n) => here.call("task claim X --agent A01", { env: { LODESTAR_SESSION: `s${n % 4}` } }));
+  const ran = await together(12, (n) =>
+    here.call("task claim X --agent A01", { env: { LODESTAR_SESSION: `s${n % 4}` } }),
+  );
   const leases = new Set(ran.filter(({ exit }) => exit === 0).map(({ json }) => json.data.lease_id));
   expect(leases.size).toBe(1);
   expect(tally(ran.map(({ exit }) => exit))).toEqual({ 0: 3, 4: 9 });

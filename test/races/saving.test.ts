@@ -16,7 +16,14 @@ test(
     await whileReading(here, () =>
       together(32, async (n) => {
         for (let i = 1; i <= 10; i += 1) {
-          await here.ok(["task", "create", "--id", `P${two(n)}-${two(i)}`, "--title", `Number ${i} of ${n}: "quoted" # and more`]);
+          await here.ok([
+            "task",
+            "create",
+            "--id",
+            `P${two(n)}-${two(i)}`,
+            "--title",
+            `Number ${i} of ${n}: "quoted" # and more`,
+          ]);
         }
       }),
     );
@@ -77,7 +84,10 @@ test(
       await whileReading(here, () =>
         Promise.all(
           ids.map(async (id) => {
-            expect(await here.ok(`task done ${id} --agent A-${id}`)).toMatchObject({ status: "done", completed_by: `A-${id}` });
+            expect(await here.ok(`task done ${id} --agent A-${id}`)).toMatchObject({
+              status: "done",
+              completed_by: `A-${id}`,
+            });
           }),
         ),
       );
@@ -100,7 +110,9 @@ test(
     using here = await fleet();
     here.tasks(["T"]);
     for (const round of rounds(1)) {
-      await together(32, (n) => here.ok(n % 2 === 0 ? `task update T --add-label r${round}-${n}` : `task update T --accept r${round}-${n}`));
+      await together(32, (n) =>
+        here.ok(n % 2 === 0 ? `task update T --add-label r${round}-${n}` : `task update T --accept r${round}-${n}`),
+      );
       expect(here.file().T.labels).toHaveLength(16 * round);
       expect(here.file().T.acceptance_criteria).toHaveLength(16 * round);
     }
@@ -116,15 +128,19 @@ test(
       const ids = Array.from({ length: 4 }, (_, i) => `R${round}-${i}`);
       here.tasks(ids);
       await Promise.all(
-        ids.flatMap((id) => [
-          here.ok(`task done ${id}`),
-          here.call(`task update ${id} --status blocked`).then(({ exit, json }) => {
-            if (exit !== 0) expect(json.error.code).toBe("NOT_CLAIMABLE");
-          }),
-        ]).map((one) => one.catch((error: Error) => {
-          // A task that is blocked already cannot be finished by somebody who does not hold it.
-          expect(error.message).toContain("NOT_CLAIMABLE");
-        })),
+        ids
+          .flatMap((id) => [
+            here.ok(`task done ${id}`),
+            here.call(`task update ${id} --status blocked`).then(({ exit, json }) => {
+              if (exit !== 0) expect(json.error.code).toBe("NOT_CLAIMABLE");
+            }),
+          ])
+          .map((one) =>
+            one.catch((error: Error) => {
+              // A task that is blocked already cannot be finished by somebody who does not hold it.
+              expect(error.message).toContain("NOT_CLAIMABLE");
+            }),
+          ),
       );
       const { tasks } = await here.ok("task list");
       const file = here.file();
@@ -157,7 +173,8 @@ test(
       const ran = await whileReading(here, () =>
         together(64, (n) => here.call(n % 4 === 0 ? `task create --id T${n} --title N` : `agent join --id A${n}`)),
       );
-      for (const { exit, stdout, stderr } of ran) expect({ exit, stderr, stdout: exit === 0 ? "" : stdout }).toEqual({ exit: 0, stderr: "", stdout: "" });
+      for (const { exit, stdout, stderr } of ran)
+        expect({ exit, stderr, stdout: exit === 0 ? "" : stdout }).toEqual({ exit: 0, stderr: "", stdout: "" });
       expect(Object.keys(here.file())).toHaveLength(16);
       expect((await here.ok("agent list")).count).toBe(48);
       expect((await here.ok("events --since 0 --limit 1000")).events).toHaveLength(64);
@@ -172,9 +189,12 @@ test(
     for (const _ of rounds(2)) {
       using here = await fleet({ init: false });
       const ran = await together(32, () => here.call("init"));
-      for (const { exit, stdout } of ran) expect({ exit, stdout: exit === 0 ? "" : stdout }).toEqual({ exit: 0, stdout: "" });
+      for (const { exit, stdout } of ran)
+        expect({ exit, stdout: exit === 0 ? "" : stdout }).toEqual({ exit: 0, stdout: "" });
       expect(readFileSync(join(here.path, "AGENTS.md"), "utf8").split("<!-- lodestar").length).toBeLessThanOrEqual(3);
-      const exclude = readFileSync(join(here.path, ".git/info/exclude"), "utf8").split("\n").filter((line) => line.includes("runtime.sqlite"));
+      const exclude = readFileSync(join(here.path, ".git/info/exclude"), "utf8")
+        .split("\n")
+        .filter((line) => line.includes("runtime.sqlite"));
       expect(exclude).toHaveLength(1);
       await here.ok("task create --title First");
     }
@@ -203,7 +223,9 @@ test(
           await Bun.sleep(15);
         }
       })();
-      const ids = await whileReading(here, () => together(16, (n) => here.ok(`task create --id T${two(n)} --title N`).then(({ id }) => id as string)));
+      const ids = await whileReading(here, () =>
+        together(16, (n) => here.ok(`task create --id T${two(n)} --title N`).then(({ id }) => id as string)),
+      );
       done = true;
       await editor;
       const text = readFileSync(spec, "utf8");
@@ -287,7 +309,8 @@ test(
     let done = false;
     const deleting = (async () => {
       while (!done) {
-        for (const part of ["", "-wal", "-shm"]) rmSync(join(here.path, `.lodestar/index.sqlite${part}`), { force: true });
+        for (const part of ["", "-wal", "-shm"])
+          rmSync(join(here.path, `.lodestar/index.sqlite${part}`), { force: true });
         await Bun.sleep(7);
       }
     })();
@@ -313,7 +336,8 @@ test(
         }),
       );
       // Two thirds of them, spread over the time that all of them take.
-      for (const [n, child] of children.entries()) if (n % 3 !== 0) setTimeout(() => child.kill("SIGKILL"), 20 + ((n * 37 + round * 13) % 400));
+      for (const [n, child] of children.entries())
+        if (n % 3 !== 0) setTimeout(() => child.kill("SIGKILL"), 20 + ((n * 37 + round * 13) % 400));
       const acknowledged = await Promise.all(
         children.map(async (child, n) => {
           const text = await new Response(child.stdout).text();

@@ -18,7 +18,13 @@ function tickets(here: Fleet): number {
 
 /** A process that waits in the background. */
 function waiter(here: Fleet, line: string, { cwd = here.path, program = LODESTAR } = {}) {
-  const child = Bun.spawn([program, ...words(line), "--json"], { cwd, env: here.environment(), stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const child = Bun.spawn([program, ...words(line), "--json"], {
+    cwd,
+    env: here.environment(),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
   const answer = new Response(child.stdout).text().then(async (text) => {
     await child.exited;
     return JSON.parse(text);
@@ -43,7 +49,11 @@ test(
       for (const [i, one] of waiters.entries()) {
         await here.ok(`task create --id T${i + 1} --title N`);
         const { ok, data } = await one.answer;
-        expect({ ok, task_id: data.task_id, agent_id: data.agent_id }).toEqual({ ok: true, task_id: `T${i + 1}`, agent_id: `W${i + 1}` });
+        expect({ ok, task_id: data.task_id, agent_id: data.agent_id }).toEqual({
+          ok: true,
+          task_id: `T${i + 1}`,
+          agent_id: `W${i + 1}`,
+        });
         expect(waiters.map(({ child }) => child.exitCode !== null)).toEqual(ids.map((_, n) => n <= i));
       }
       expect(tickets(here)).toBe(0);

@@ -168,7 +168,7 @@ describe("problems are told with their place", () => {
     "no UTF-8": [Buffer.from("tasks:\n  A: \xff\n", "latin1"), ["2:6 This is not valid UTF-8."]],
     "a character cut at the end": [Buffer.from("a: é").subarray(0, 4), ["1:4 This is not valid UTF-8."]],
     NUL: ["tasks:\n  \0\n", ["2:3 The file holds a NUL byte."]],
-    "a carriage return alone": ["tasks:\n  A: {title: T,\r status: done}\n", ["2:15 A line ends with a carriage return alone, which programs read in different ways."]],
+    "a carriage return alone": ["tasks:\n  A: {title: T,\r status: done}\n", ["2:16 A line ends with a carriage return alone, which programs read in different ways."]],
     "a list at the root": ["- a\n", ["1:1 The file must be a mapping."]],
     "a text at the root": ["hello\n", ["1:1 The file must be a mapping."]],
     "tasks as a list": ["tasks:\n- A\n", ["2:1 `tasks` must be a mapping of ids to tasks."]],
@@ -182,7 +182,9 @@ describe("problems are told with their place", () => {
     "no title": ["tasks:\n  é: {status: done}\n", ["2:6 Task é: title is missing."]],
     "a task without fields": ["tasks:\n  A:\n", ["2:3 Task A must be a mapping, not null."]],
     "an unresolved alias": [task("    labels: *x\n"), ["5:13 The file cannot be understood: Unresolved alias (the anchor must be set before the alias): x."]],
-    "two documents": ["a: 1\n---\nb: 2\n", ["2:1 Source contains multiple documents; please use YAML.parseAllDocuments()."]],
+    "a section beside brackets": ["{a: 1}\ntasks:\n", ["2:1 Unexpected scalar at node end.", '2:6 Unexpected map-value-ind token in YAML stream: ":".']],
+    "a section that is indented": ["  a: 1\ntasks:\n", ["2:1 Unexpected scalar at node end.", '2:6 Unexpected map-value-ind token in YAML stream: ":".']],
+    "two documents": ["a: 1\n---\nb: 2\n", ["2:1 There must be one YAML document only; this is where a second one begins."]],
   };
   test.each(Object.entries(cases))("%s", async (_, [text, problems]) => {
     expect(await problemsOf(text)).toEqual(["SPEC_INVALID", ...problems]);

@@ -10,7 +10,12 @@ export async function whileReading<T>(here: Fleet, work: () => Promise<T>): Prom
   const read = async (line: string) => {
     do {
       const { exit, stdout, stderr } = await here.call(line);
-      expect({ line, exit, stdout: exit === 0 ? "" : stdout, stderr }).toEqual({ line, exit: 0, stdout: "", stderr: "" });
+      expect({ line, exit, stdout: exit === 0 ? "" : stdout, stderr }).toEqual({
+        line,
+        exit: 0,
+        stdout: "",
+        stderr: "",
+      });
       expect(JSON.parse(stdout).ok).toBe(true);
       await Bun.sleep(5);
     } while (!done);

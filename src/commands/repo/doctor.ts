@@ -49,6 +49,8 @@ const MARKS = { pass: "✓", warn: "!", fail: "✗", info: "·" } as const;
 const TONES = { pass: "good", warn: "warn", fail: "bad", info: "faint" } as const;
 
 function show({ checks, healthy, fixed }: Static<typeof Output>): View[] {
+  const isClean = checks.every(({ status }) => status !== "warn");
+  const verdict = healthy ? (isClean ? "All checks passed." : "No check failed.") : "Some checks failed.";
   return [
     title("Health Check"),
     ...(fixed ?? []).map((text) => line(`fixed: ${text}`, "good", 1)),
@@ -56,6 +58,6 @@ function show({ checks, healthy, fixed }: Static<typeof Output>): View[] {
       line(`${MARKS[status]} ${name}: ${message}`, TONES[status], 1),
       ...(fix === undefined ? [] : [line(`Fix: ${fix}`, "plain", 3)]),
     ]),
-    line(healthy ? "All checks passed." : "Some checks failed.", healthy ? "good" : "bad"),
+    line(verdict, healthy ? "good" : "bad"),
   ];
 }

@@ -11,7 +11,7 @@ import { worktreeExists } from "../../git/worktree.ts";
 import type { Problem } from "../../spec/model.ts";
 import type { Context } from "../context.ts";
 import { type Look, look } from "../look.ts";
-import { outcomeEdit } from "../outcome.ts";
+import { missingEdit } from "../outcome.ts";
 
 export interface Check {
   name: string;
@@ -189,7 +189,7 @@ async function examineStep(context: Context, { index, schedule }: Look, checks: 
   const before = checks.length;
   for (const { task, status, known } of [...schedule.differing()].slice(0, SHOWN)) {
     const where = known?.branch === undefined || known.branch === "" ? "" : ` on ${known.branch}`;
-    const isDue = known !== undefined && outcomeEdit(index, known, "verify") !== undefined && status !== "ready";
+    const isDue = known !== undefined && missingEdit(index, known, context.head().branch) !== undefined;
     checks.push({
       name: "planes",
       status: "warn",

@@ -4,7 +4,7 @@ import { LodestarError } from "../../core/errors.ts";
 import { ensureIgnored, isIgnored } from "../../git/ignore.ts";
 import type { Context } from "../context.ts";
 import { look } from "../look.ts";
-import { heal, outcomeEdit } from "../outcome.ts";
+import { heal, missingEdit } from "../outcome.ts";
 import { temporaryFiles } from "./examine.ts";
 
 /**
@@ -69,16 +69,11 @@ async function writeOutcomes(context: Context): Promise<string[]> {
   const written = new Set(await heal(context));
   const { schedule } = await look(context, "write");
   const { branch } = context.head();
-  // Outcomes made on another branch arrive by merging; those of this branch belong here.
-  const due = [...schedule.differing()].flatMap(({ known }) =>
-    known === undefined || (known.branch !== branch && known.rank !== 2) ? [] : [known],
-  );
-  if (due.length === 0) return [...written];
+  const differing = [...schedule.differing()].flatMap(({ known }) => known ?? []);
+  if (differing.length === 0) return [...written];
   await context.spec.locked((session) =>
     session.save((index) => {
-      const edits = due.flatMap(
-        (outcome) => outcomeEdit(index, outcome, outcome.branch === branch ? "done" : "verify") ?? [],
-      );
+      const edits = differing.flatMap((outcome) => missingEdit(index, outcome, branch) ?? []);
       for (const edit of edits) if (edit.kind === "set") written.add(edit.task_id);
       return edits;
     }),
