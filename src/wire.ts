@@ -202,18 +202,30 @@ class Wiring implements Context {
       if (store === undefined) throw new LodestarError("INTERNAL", `The runtime ${path} was not made.`);
       return store;
     };
+    const moveAside = async (): Promise<void> => {
+      // Under a lock that all worktrees share, and looked at again there: of two processes that both saw it, one must not move the
+      // other's new one (counterexample 21).
+      const { LOCK_PATIENCE, withSpecLock } = await import("./spec/lock.ts");
+      await withSpecLock(this.#runtimeLock(path), LOCK_PATIENCE, async () => {
+        const moved = moveAsideForeign(path);
+        if (moved !== undefined) this.warn(`${path} was written by another program and is now ${moved}`);
+      });
+    };
+    // Nobody opens a file that may be foreign while another moves it: SQLite would make its log anew, beside the file that comes next.
+    const known = statSync(path, { throwIfNoEntry: false });
+    if (known !== undefined && known.size > 0 && this.#home() !== homeOf(path, known.ino)) await moveAside();
     try {
       return open();
     } catch (cause) {
       if (!(cause instanceof ForeignRuntime)) throw cause;
-      // Under the lock and looked at again there: two processes that both saw it must not move the second's new one (counterexample 21).
-      const { LOCK_PATIENCE, withSpecLock } = await import("./spec/lock.ts");
-      await withSpecLock(this.spec.paths.lock, LOCK_PATIENCE, async () => {
-        const moved = moveAsideForeign(path);
-        if (moved !== undefined) this.warn(`${path} was written by another program and is now ${moved}`);
-      });
+      await moveAside();
       return open();
     }
+  }
+
+  #runtimeLock(path: string): string {
+    const { git } = this.place;
+    return git === undefined ? join(dirname(path), "runtime.lock") : join(git.common_dir, "lodestar", "runtime.lock");
   }
 
   /** What must hold before a runtime is written to; remembered by inode, so that a usual call pays one small read. */

@@ -40,7 +40,9 @@ export function readFields(command: AnyCommand, text: string): string[][] {
   const paths = text.split(",").map((path) => path.trim().split("."));
   const output: Node = command.output;
   const items = command.items === undefined ? undefined : propertiesOf(output)?.get(command.items);
-  const root: readonly Node[] = items ?? [output];
+  // Of an answer that is either a list or something else (`task next --claim`), the fields of both can be named.
+  const others = (output.anyOf ?? []).filter((part) => !propertiesOf(part)?.has(command.items ?? ""));
+  const root: readonly Node[] = items === undefined ? [output] : [...items, ...others];
   for (const path of paths) {
     let nodes = root;
     for (const [depth, name] of path.entries()) {
@@ -78,15 +80,15 @@ export function pick(value: unknown, paths: readonly (readonly string[])[]): unk
 }
 
 /**
- * Leaves only these fields of each item of `data[items]`, or of `data` itself. An answer without items (nothing found;
- * or the command answered with something else) stays whole, because it says why.
+ * Leaves only these fields of each item of `data[items]`, or of `data` itself. An answer whose list is empty stays whole, because it says
+ * why; of one that is no list the fields are its own.
  */
 export function chooseFields(data: unknown, items: string | undefined, paths: readonly (readonly string[])[]): unknown {
   if (typeof data !== "object" || data === null) return data;
   const record = data as Readonly<Record<string, unknown>>;
   const staying = Object.fromEntries(STAY.filter((name) => name in record).map((name) => [name, record[name]]));
-  if (items === undefined) return { ...(pick(record, paths) as object), ...staying };
-  const list = record[items];
+  const list = items === undefined ? undefined : record[items];
+  if (items === undefined || list === undefined) return { ...(pick(record, paths) as object), ...staying };
   if (!Array.isArray(list) || list.length === 0) return data;
   return { [items]: pick(list, paths), ...staying };
 }

@@ -3,6 +3,7 @@ import { formatInstant } from "../core/time.ts";
 import type { Lease } from "../lease/lease.ts";
 import type { LockConflict, Refusal } from "../runtime/store.ts";
 import type { Obstacle } from "../spec/schedule.ts";
+import type { Context } from "./context.ts";
 
 /** Facts about who holds a task, for details. */
 export function holderDetails(lease: Lease): Record<string, unknown> {
@@ -46,6 +47,22 @@ export function refusalError(refusal: Refusal, agent_id: string | undefined): Lo
     case "mismatch":
       return new LodestarError("IDEMPOTENCY_MISMATCH", "This idempotency key belongs to another request.");
   }
+}
+
+/**
+ * Refuses to write under a name that nobody registered: events and messages must lead to somebody.
+ * @throws LodestarError `AGENT_NOT_FOUND`
+ */
+export async function requireRegistered(context: Context, agent_id: string | undefined): Promise<void> {
+  if (agent_id === undefined) return;
+  const runtime = await context.runtime();
+  const { agent } = await runtime.observe({
+    since: Number.MAX_SAFE_INTEGER,
+    agent_id,
+    worktree: context.worktree,
+    branch: "",
+  });
+  if (agent === undefined || agent.left_at !== undefined) throw unknownAgent(agent_id);
 }
 
 export function unknownAgent(agent_id: string): LodestarError {

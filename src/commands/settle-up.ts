@@ -20,7 +20,13 @@ export async function settleUp(
     if (!(cause instanceof LodestarError)) throw cause;
     context.warn(`Some outcomes still wait to be written to the spec: ${cause.message}`);
   }
-  if (!RENEWS_ITSELF.has(command.name)) await renewNamed(input, context);
+  if (RENEWS_ITSELF.has(command.name)) return;
+  try {
+    await renewNamed(input, context);
+  } catch (cause) {
+    if (!(cause instanceof LodestarError)) throw cause;
+    context.warn(`The lease was not renewed on the way: ${cause.message}`);
+  }
 }
 
 /** Commands that end, move or ask for a lease themselves. */

@@ -1,13 +1,14 @@
 /** Removing all tasks and features from a spec: what `reset --hard` leaves. */
-import { readAnyLayout } from "./edit-tree.ts";
-import { patchedSections, sectionsOf } from "./edit-around.ts";
+
 import { EMPTY_TASKS_LINE, hasBom } from "./division.ts";
+import { patchedSections, sectionsOf } from "./edit-around.ts";
+import { patchedTree } from "./edit-tree.ts";
 import { emptied } from "./edits.ts";
 import type { Layout } from "./model.ts";
 
 /** The spec's bytes without tasks and features; all others stay as they are. */
 export async function clearTasks(buffer: Buffer, layout: Layout): Promise<Buffer> {
-  if (layout.kind === "tree") return readAnyLayout(buffer, (value) => emptied(value, ["tasks", "features"]));
+  if (layout.kind === "tree") return patchedTree(buffer, (value) => emptied(value, ["tasks", "features"]));
   const bom = hasBom(buffer) ? 3 : 0;
   const start = layout.tasks_start < 0 ? buffer.length : layout.tasks_start;
   let header = buffer.toString("utf8", bom, start);

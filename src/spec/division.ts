@@ -122,7 +122,8 @@ export function blockOf(text: string, task_indent: number): string {
     const start = text.lastIndexOf("\n", end - 2) + 1;
     const line = text.slice(start, end);
     const spaces = line.search(/[^ ]/);
-    if (start === 0 || /[^ \t\r\n]/.test(line) || !line.endsWith("\n") || spaces > task_indent) return text.slice(0, end);
+    if (start === 0 || /[^ \t\r\n]/.test(line) || !line.endsWith("\n") || spaces > task_indent)
+      return text.slice(0, end);
     end = start;
   }
 }

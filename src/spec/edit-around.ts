@@ -5,9 +5,9 @@ import type { Layout } from "./model.ts";
 import { type Node, outline, type Span } from "./outline.ts";
 import { parseFast } from "./parse.ts";
 import { isNothing, isPatched, type Patch, type PatchContext, patchMapping, writtenValue } from "./patch.ts";
-import { insertLines, lineStart, type Splice, spliced } from "./splice.ts";
 import { fieldLines } from "./scalar.ts";
 import { isMapping } from "./schema.ts";
+import { insertLines, lineStart, type Splice, spliced } from "./splice.ts";
 
 /** The bytes before the tasks, with the byte order mark and the line of `tasks:`, and those after them. */
 export interface Around {
@@ -69,10 +69,7 @@ export async function patchedSections(
   const context = sectionContext(text, eol);
   const attempt = (root: Node | undefined): string | undefined => {
     if (root !== undefined && root.kind !== "mapping") return undefined;
-    const splices =
-      root === undefined
-        ? newSections(context, patch)
-        : patchMapping(context, root, old, patch);
+    const splices = root === undefined ? newSections(context, patch) : patchMapping(context, root, old, patch);
     const patched = spliced(text, splices);
     return isPatched(old, sectionsOf(patched), patch) ? patched : undefined;
   };

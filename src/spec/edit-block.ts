@@ -1,17 +1,25 @@
 /** Edits of a spec in blocks, found by their hash and spliced one by one. */
 import { LodestarError } from "../core/errors.ts";
 import type { Task } from "../core/task.ts";
-import { divide, keyLineId, keySpellings, blockOf } from "./division.ts";
+import { blockOf, divide, keyLineId, keySpellings } from "./division.ts";
 import { type Around, editAround } from "./edit-around.ts";
-import { type AppliedEdits, type ChangedTask, type Locate, StaleBlock } from "./edits.ts";
-import { type Batch, fieldsBefore, newTaskPatch, taskPatch } from "./edits.ts";
+import {
+  type AppliedEdits,
+  type Batch,
+  type ChangedTask,
+  fieldsBefore,
+  type Locate,
+  newTaskPatch,
+  StaleBlock,
+  taskPatch,
+} from "./edits.ts";
 import type { Layout } from "./model.ts";
 import { type Mapping, type Node, outline, type Span } from "./outline.ts";
 import { parseFast, tryParse } from "./parse.ts";
 import { isPatched, type Patch, type PatchContext, patchMapping, writtenValue } from "./patch.ts";
-import { lineStart, spliced } from "./splice.ts";
 import { fieldLines, keyText } from "./scalar.ts";
 import { isMapping, readTask } from "./schema.ts";
+import { lineStart, spliced } from "./splice.ts";
 
 /** From this many blocks on, one pass over all key lines is cheaper than a search for each. */
 const MANY = 32;
@@ -161,7 +169,9 @@ async function patchedBlock(old: string, layout: Layout, patch: Patch): Promise<
   const { parseYaml } = await import("./yaml.ts");
   const slow = attempt((await parseYaml(old)).outline.root);
   if (slow !== undefined) return slow;
-  throw new Error(`no way to write these fields is right: ${Object.keys(patch).join(", ")} in ${old.slice(0, 80).trim()}`);
+  throw new Error(
+    `no way to write these fields is right: ${Object.keys(patch).join(", ")} in ${old.slice(0, 80).trim()}`,
+  );
 }
 
 function onlyEntry(text: string): { readonly key: string; readonly value: unknown } | undefined {
@@ -206,7 +216,9 @@ function assemble(
   const blank = Buffer.byteLength(text.slice(blockOf(text, layout.task_indent).length));
   if (footer.length > 0) pieces.push(footer);
   const length = header.length + tasks_length + footer.length;
-  const leading = replacements.some(({ start, end }) => start === region.start && end === start) ? 0 : layout.tasks_start - region.start;
+  const leading = replacements.some(({ start, end }) => start === region.start && end === start)
+    ? 0
+    : layout.tasks_start - region.start;
   const none = layout.tasks_start < 0 && tasks_length === 0;
   const tasks_start = none ? -1 : header.length + (tasks_length === 0 ? 0 : leading);
   const tasks_end = none ? -1 : header.length + tasks_length - blank;

@@ -1,12 +1,20 @@
 /** Edits of a spec that does not divide into blocks: the whole file is outlined, spliced and read again. */
-import { type AppliedEdits, StaleBlock } from "./edits.ts";
-import { type Batch, fieldsBefore, newTaskPatch, sectionsPatch, taskPatch } from "./edits.ts";
-import { dashOf, isWrittenBelow } from "./edit-block.ts";
+
 import { newSections, sectionContext } from "./edit-around.ts";
+import { dashOf, isWrittenBelow } from "./edit-block.ts";
+import {
+  type AppliedEdits,
+  type Batch,
+  fieldsBefore,
+  newTaskPatch,
+  StaleBlock,
+  sectionsPatch,
+  taskPatch,
+} from "./edits.ts";
 import { follow, type Mapping } from "./outline.ts";
 import { isPatched, type Patch, type PatchContext, patchMapping } from "./patch.ts";
-import { spliced } from "./splice.ts";
 import { isMapping } from "./schema.ts";
+import { spliced } from "./splice.ts";
 import { readTree, type Tree } from "./tree.ts";
 
 export async function editTree(buffer: Buffer, batch: Batch): Promise<AppliedEdits> {
@@ -27,7 +35,7 @@ export async function editTree(buffer: Buffer, batch: Batch): Promise<AppliedEdi
 }
 
 /** The bytes with a patch that is made from what the file says. */
-export async function readAnyLayout(
+export async function patchedTree(
   buffer: Buffer,
   patch: (value: Readonly<Record<string, unknown>>) => Patch,
 ): Promise<Buffer> {
@@ -50,7 +58,8 @@ async function patched(
   const { root } = yaml.outline;
   const { eol, task_indent, field_indent } = spec.layout;
   const tasks = follow(root, ["tasks"])?.node;
-  const example = tasks?.kind === "mapping" ? tasks.entries.find(({ value }) => value.kind === "mapping")?.value : undefined;
+  const example =
+    tasks?.kind === "mapping" ? tasks.entries.find(({ value }) => value.kind === "mapping")?.value : undefined;
   const sections = sectionContext(text, eol);
   const context: PatchContext = {
     ...sections,

@@ -2,7 +2,7 @@
 import type { Issue } from "../core/check.ts";
 import { STATUSES } from "../core/status.ts";
 import { follow, type Node } from "./outline.ts";
-import type { Finding } from "./problems.ts";
+import { type Finding, MAX_TASKS } from "./problems.ts";
 
 /** A piece of the file with its offset in it, and its outline when there is one. */
 export interface Piece {
@@ -76,4 +76,10 @@ export function repeatedTask(at: number, task_id: string): Finding {
 export function syntaxError(piece: Piece, at: number, message: string): Finding {
   const hint = "Correct the YAML here or in the line before; a text with special characters wants quotes.";
   return { at: byteAt(piece, at), message: message.replace(/\.?$/, "."), hint };
+}
+
+/** The finding for more tasks than are read. */
+export function tooManyTasks(count: number, at: number): Finding {
+  const message = `There are ${count} tasks; at most ${MAX_TASKS} are read.`;
+  return { at, message, hint: "Move finished tasks to another file." };
 }

@@ -17,7 +17,18 @@ interface SchemaNode {
 type Fits = (value: unknown) => boolean;
 
 /** The keywords that are understood here; a schema with others fits nothing, which is slow and right. */
-const KNOWN = new Set(["type", "anyOf", "const", "properties", "required", "items", "minimum", "maximum", "description", "format"]);
+const KNOWN = new Set([
+  "type",
+  "anyOf",
+  "const",
+  "properties",
+  "required",
+  "items",
+  "minimum",
+  "maximum",
+  "description",
+  "format",
+]);
 
 export function compileFits(schema: object): Fits {
   return compile(schema as SchemaNode);
@@ -52,7 +63,11 @@ function compile(node: SchemaNode): Fits {
 }
 
 function compileObject({ properties = {}, required = [] }: SchemaNode): Fits {
-  const fields = Object.entries(properties).map(([key, node]) => ({ key, fits: compile(node), required: required.includes(key) }));
+  const fields = Object.entries(properties).map(([key, node]) => ({
+    key,
+    fits: compile(node),
+    required: required.includes(key),
+  }));
   return (value) => {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
     const mapping = value as Record<string, unknown>;

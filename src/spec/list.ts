@@ -70,7 +70,8 @@ export function listSplices(
   else {
     for (const i of removed) {
       const item = list.items[i];
-      if (item !== undefined) splices.push({ start: lineStart(text, item.start), end: nextLine(text, item.end), text: "" });
+      if (item !== undefined)
+        splices.push({ start: lineStart(text, item.start), end: nextLine(text, item.end), text: "" });
     }
   }
   return splices;

@@ -136,7 +136,8 @@ function replaceInBlock(context: PatchContext, mapping: Mapping, entry: Entry, v
     lines = [];
   }
   const rest = lines.map((line) => eol + line).join("");
-  if (node.kind !== "empty" && on_line) return [{ start: entry.colon, end: node.end, text: spaced(text, entry, head) + rest }];
+  if (node.kind !== "empty" && on_line)
+    return [{ start: entry.colon, end: node.end, text: spaced(text, entry, head) + rest }];
   return [
     { start: entry.colon, end: entry.colon, text: head },
     { start: key_line_end, end: node.kind === "empty" ? key_line_end : node.end, text: rest },
@@ -148,7 +149,13 @@ function spaced(text: string, entry: Entry, head: string): string {
   return head === "" ? "" : text.slice(entry.colon, entry.value.start) + head.slice(1);
 }
 
-function insertion(context: PatchContext, mapping: Mapping, key: string, value: Value, path: readonly string[]): Splice {
+function insertion(
+  context: PatchContext,
+  mapping: Mapping,
+  key: string,
+  value: Value,
+  path: readonly string[],
+): Splice {
   const { text, eol } = context;
   const names = context.before(key, path, mapping);
   const at = names.map((name) => mapping.entries.findIndex((entry) => entry.key === name)).find((i) => i >= 0);
@@ -170,7 +177,8 @@ export function isPatched(old: unknown, next: unknown, patch: Patch): boolean {
   const before = isMapping(old) ? old : {};
   if (!isMapping(next)) return false;
   for (const key of Object.keys(before)) {
-    if (!Object.hasOwn(patch, key) && !(Object.hasOwn(next, key) && Bun.deepEquals(before[key], next[key]))) return false;
+    if (!Object.hasOwn(patch, key) && !(Object.hasOwn(next, key) && Bun.deepEquals(before[key], next[key])))
+      return false;
   }
   for (const key of Object.keys(next)) if (!Object.hasOwn(patch, key) && !Object.hasOwn(before, key)) return false;
   return Object.entries(patch).every(([key, value]) => {

@@ -1,11 +1,20 @@
 /** Reading a spec. Bytes in, tasks or every problem out; nothing is touched. */
 import type { Task } from "../core/task.ts";
 import { asBuffer, type Block, type Division, divide } from "./division.ts";
-import { fieldFinding, type Piece, repeatedKey, repeatedTask, syntaxError } from "./findings.ts";
+import { fieldFinding, type Piece, repeatedKey, repeatedTask, syntaxError, tooManyTasks } from "./findings.ts";
 import type { Spec, TaskBlock } from "./model.ts";
 import { type Outline, outline } from "./outline.ts";
 import { tryParse } from "./parse.ts";
-import { badBytes, conflictMarkers, type Finding, invalid, MAX_TASKS, placed, type SpecFailure } from "./problems.ts";
+import {
+  badBytes,
+  conflictMarkers,
+  type Finding,
+  invalid,
+  MAX_PROBLEMS,
+  MAX_TASKS,
+  placed,
+  type SpecFailure,
+} from "./problems.ts";
 import { isMapping, readFeatures, readProject, readTask } from "./schema.ts";
 
 export interface ReadOptions {
@@ -50,7 +59,6 @@ async function readBlocks(
   const unreadable: Block[] = [];
   const seen = new Set<string>();
   if (blocks.length > MAX_TASKS) {
-    const { tooManyTasks } = await import("./tree.ts");
     findings.push(tooManyTasks(blocks.length, layout.tasks_start));
   }
 
@@ -87,12 +95,12 @@ async function readBlocks(
 
   if (unreadable.length > 0) {
     if (tryParse(buffer.toString("utf8")) !== undefined) return undefined;
-    for (const { start, end } of unreadable) {
-      const errors = await syntaxErrors(buffer.toString("utf8", start, end), start);
-      if (errors.length === 0) return undefined;
-      findings.push(...errors);
-      if (findings.length > 1000) break;
+    const before = findings.length;
+    for (const { start, end } of unreadable.slice(0, MAX_PROBLEMS)) {
+      findings.push(...(await syntaxErrors(buffer.toString("utf8", start, end), start)));
     }
+    // Without an error of its own a block may need an anchor from elsewhere.
+    if (findings.length === before) return undefined;
   }
   const around = await readAround(buffer, [header, footer], findings);
   if (around === undefined) return undefined;
@@ -106,7 +114,13 @@ async function readBlocks(
     for (const issue of reading.issues) findings.push(fieldFinding(piece, `The ${key}`, [key], issue));
   }
   if (findings.length > 0 || !project.ok || !features.ok) return invalid(buffer, findings);
-  const spec: Spec = { project: project.value, features: features.value, tasks, broken: placed(buffer, broken), layout };
+  const spec: Spec = {
+    project: project.value,
+    features: features.value,
+    tasks,
+    broken: placed(buffer, broken),
+    layout,
+  };
   return { ok: true, spec };
 }
 
@@ -174,28 +188,44 @@ async function repeatedKeys(text: string, start: number): Promise<Finding[]> {
 const FIELD_INDENT = /\n( +)[^ \t\r\n#]/;
 /** Lines that begin a field, by indentation: a dash or comment begins none. */
 const fieldLines = new Map<number, RegExp>();
-/** Lines that may hold a key in block style; no line holds two. */
-const KEY_LINES = /^ *(?:- +)*[^\s#][^\n]*?:(?=[ \t\r\n]|$)/gm;
-const OTHER_KEYS = /<<|\{|(?:^|[ \t-])\?[ \t\r\n]/m;
+const EXPLICIT_KEY = /(?:^|[ \t-])\?[ \t\r\n]/m;
 
 /**
- * False when no key can stand twice in the block: it has no more lines that may hold a key than the parsed task has keys.
+ * False when no key can stand twice in the block: it has no more places that may be a key than the parsed task has keys.
  * Saves outlining most blocks.
  */
 function mayRepeatKeys(text: string, fields: unknown): boolean {
-  if (!isMapping(fields) || OTHER_KEYS.test(text)) return true;
+  // Aliases may make the value deep beyond counting, even circular.
+  if (!isMapping(fields) || text.includes("&") || text.includes("{") || text.includes("<<")) return true;
+  if (text.includes("?") && EXPLICIT_KEY.test(text)) return true;
+  if (countColons(text) === countKeys(fields) + 1) return false;
   const keys = Object.keys(fields);
-  if (keys.every((key) => isFlat(fields[key]))) {
-    const indent = FIELD_INDENT.exec(text)?.[1]?.length ?? 0;
-    let lines = fieldLines.get(indent);
-    if (lines === undefined) fieldLines.set(indent, (lines = new RegExp(`\\n {${indent}}[^ \\t\\r\\n#-]`, "g")));
-    return text.match(lines)?.length !== keys.length;
+  const indent = FIELD_INDENT.exec(text)?.[1]?.length ?? 0;
+  return !keys.every((key) => isFlat(fields[key])) || text.match(linesAt(indent))?.length !== keys.length;
+}
+
+/** Colons that may end a key in block style. */
+function countColons(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf(":"); at >= 0; at = text.indexOf(":", at + 1)) {
+    const next = text[at + 1];
+    if (next === " " || next === "\n" || next === "\r" || next === "\t" || next === undefined) count += 1;
   }
-  return text.match(KEY_LINES)?.length !== countKeys(fields) + 1;
+  return count;
+}
+
+function linesAt(indent: number): RegExp {
+  const lines = fieldLines.get(indent) ?? new RegExp(`\\n {${indent}}[^ \\t\\r\\n#-]`, "g");
+  fieldLines.set(indent, lines);
+  return lines;
 }
 
 function isFlat(value: unknown): boolean {
-  return typeof value !== "object" || value === null || (Array.isArray(value) && value.every((item) => typeof item !== "object"));
+  return (
+    typeof value !== "object" ||
+    value === null ||
+    (Array.isArray(value) && value.every((item) => typeof item !== "object"))
+  );
 }
 
 function countKeys(value: unknown): number {

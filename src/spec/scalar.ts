@@ -22,7 +22,8 @@ const FLOW_ONLY = /[,[\]{}]/;
  */
 export function checkText(text: string): void {
   if (text.includes("\0")) throw new LodestarError("USAGE", "A text must not hold a NUL character.");
-  if (!text.isWellFormed()) throw new LodestarError("USAGE", "A text must be valid Unicode; this one holds half a character.");
+  if (!text.isWellFormed())
+    throw new LodestarError("USAGE", "A text must be valid Unicode; this one holds half a character.");
 }
 
 function isPlain(text: string, flow: boolean): boolean {
@@ -58,7 +59,8 @@ export function keyText(key: string): string {
 
 /** Any value on one line. */
 export function inlineText(value: Value, place: Place): string {
-  if (typeof value === "number") return String(value);
+  // Unknown keys may hold what no field of ours does: true and false.
+  if (typeof value !== "string" && typeof value !== "object") return String(value);
   if (typeof value === "string") return scalarText(value, place);
   if (isList(value)) return `[${value.map((item) => inlineText(item, { flow: true })).join(", ")}]`;
   const pairs = Object.entries(value).map(([key, item]) => `${keyText(key)}: ${inlineText(item, { flow: true })}`);
@@ -107,9 +109,10 @@ export function writeValue(value: Value, style: Style, below: Below, key = ""): 
     if (literal === undefined) return { head: ` ${scalarText(value, { flow: false })}`, lines: [] };
     return { head: ` ${literal.header}`, lines: literal.lines.map((line) => (line === "" ? "" : pad + line)) };
   }
-  if (typeof value === "number") return { head: ` ${value}`, lines: [] };
+  if (typeof value !== "object") return { head: ` ${value}`, lines: [] };
   if (isList(value)) {
-    if (value.length === 0 || !(below(key) || value.some((item) => typeof item === "object"))) return { head: ` ${inlineText(value, { flow: true })}`, lines: [] };
+    if (value.length === 0 || !(below(key) || value.some((item) => typeof item === "object")))
+      return { head: ` ${inlineText(value, { flow: true })}`, lines: [] };
     const dash = " ".repeat(style.indent + style.dash);
     return { head: "", lines: value.flatMap((item) => itemLines(item, dash)) };
   }

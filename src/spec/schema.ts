@@ -114,7 +114,7 @@ function present(value: unknown): unknown {
   return copy;
 }
 
-function readReopens(value: readonly string[] | number | undefined): readonly string[] {
+export function readReopens(value: readonly string[] | number | undefined): readonly string[] {
   if (value === undefined) return [];
   if (typeof value === "number") return Array.from({ length: value }, (_, i) => String(i + 1)).sort();
   return value.length < 2 ? value : [...new Set(value)].sort();

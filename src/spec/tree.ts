@@ -1,7 +1,7 @@
 /** Reading a spec that does not divide into blocks: flow style, anchors, tags, and every file with a mistake in it. */
 import type { Document, Pair, YAMLMap } from "yaml";
 import { asBuffer, hasBom, lineEndOf } from "./division.ts";
-import { byteAt, fieldFinding, type Piece, repeatedKey, repeatedTask, syntaxError } from "./findings.ts";
+import { byteAt, fieldFinding, type Piece, repeatedKey, repeatedTask, syntaxError, tooManyTasks } from "./findings.ts";
 import type { Layout, Spec, TaskBlock } from "./model.ts";
 import { follow, type Mapping, type Node } from "./outline.ts";
 import { parseFast } from "./parse.ts";
@@ -46,14 +46,24 @@ export async function readTree(bytes: Uint8Array): Promise<TreeReading> {
   try {
     return understand(buffer, text, await parseYaml(text));
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const deep = cause instanceof RangeError;
-    const message = deep ? "The file is nested too deeply." : `The file cannot be understood: ${reason}.`;
-    const alias = /Unresolved alias.*: (\S+)$/.exec(reason)?.[1];
-    const at = alias === undefined ? 0 : Buffer.byteLength(text.slice(0, Math.max(0, text.indexOf(`*${alias}`))));
-    const hint = deep ? "Nest fewer lists and mappings." : "Define each anchor (&name) before its aliases (*name).";
-    return invalid(buffer, [{ at, message, hint }]);
+    return invalid(buffer, [misunderstood(text, cause)]);
   }
+}
+
+/** What the package `yaml` throws instead of reporting. */
+function misunderstood(text: string, cause: unknown): Finding {
+  if (cause instanceof RangeError) {
+    return { at: 0, message: "The file is nested too deeply.", hint: "Nest fewer lists and mappings." };
+  }
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const alias = /Unresolved alias.*: (\S+)$/.exec(reason)?.[1];
+  const place = alias === undefined ? text.indexOf("<<") : text.indexOf(`*${alias}`);
+  const hint =
+    alias === undefined
+      ? "A merge key (<<) takes a mapping or an alias of one."
+      : "Define each anchor (&name) before its aliases (*name).";
+  const at = Buffer.byteLength(text.slice(0, Math.max(0, place)));
+  return { at, message: `The file cannot be understood: ${reason}.`, hint };
 }
 
 function expandsWithoutBound(text: string): boolean {
@@ -71,7 +81,10 @@ function understand(buffer: Buffer, text: string, yaml: YamlText): TreeReading {
   const { outline, errors, doc } = yaml;
   const piece: Piece = { text, start: 0, root: outline.root };
   if (errors.length > 0) {
-    return invalid(buffer, errors.map(({ at, message }) => syntaxError(piece, at, message)));
+    return invalid(
+      buffer,
+      errors.map(({ at, message }) => syntaxError(piece, at, message)),
+    );
   }
   const value: unknown = outline.root === undefined ? {} : (doc.toJS({ maxAliasCount: -1 }) ?? {});
   if (!isMapping(value)) {
@@ -82,12 +95,20 @@ function understand(buffer: Buffer, text: string, yaml: YamlText): TreeReading {
   const broken: Finding[] = [];
   const tasks = readTasks(buffer, piece, yaml, value.tasks, findings, broken);
   const project = readProject(value.project);
-  if (!project.ok) findings.push(...project.issues.map((issue) => fieldFinding(piece, "The project", ["project"], issue)));
+  if (!project.ok)
+    findings.push(...project.issues.map((issue) => fieldFinding(piece, "The project", ["project"], issue)));
   const features = readFeatures(value.features);
-  if (!features.ok) findings.push(...features.issues.map((issue) => fieldFinding(piece, "The features", ["features"], issue)));
+  if (!features.ok)
+    findings.push(...features.issues.map((issue) => fieldFinding(piece, "The features", ["features"], issue)));
   if (findings.length > 0 || !project.ok || !features.ok) return invalid(buffer, findings);
   const layout = treeLayout(buffer, piece, tasks);
-  const spec: Spec = { project: project.value, features: features.value, tasks, broken: placed(buffer, broken), layout };
+  const spec: Spec = {
+    project: project.value,
+    features: features.value,
+    tasks,
+    broken: placed(buffer, broken),
+    layout,
+  };
   const by_id = isMapping(value.tasks) ? { tasks: renamed(value.tasks, doc) } : {};
   return { ok: true, tree: { text, yaml, spec, value: { ...value, ...by_id } } };
 }
@@ -155,7 +176,7 @@ function readTasks(
     }
     seen.add(entry.key);
     names.add(jsKey(map.items[i]));
-    read(entry.key, valueOf(map.items[i], doc, value, outline.duplicates.length > 0), start, length);
+    read(entry.key, fieldsOf(map.items[i], doc, value, outline.duplicates.length > 0), start, length);
   }
   // Tasks that came through an alias or a merge key have no bytes of their own.
   for (const id of Object.keys(value)) if (!names.has(id)) read(id, value[id], byte, 0);
@@ -168,7 +189,7 @@ function jsKey(pair: Pair | undefined): string {
 }
 
 /** A repeated key keeps its last value in the whole; the first counts here, so such files are asked pair by pair. */
-function valueOf(pair: Pair | undefined, doc: Document, tasks: Record<string, unknown>, repeated: boolean): unknown {
+function fieldsOf(pair: Pair | undefined, doc: Document, tasks: Record<string, unknown>, repeated: boolean): unknown {
   if (!repeated) return tasks[jsKey(pair)];
   const node = pair?.value as { toJS?: (doc: Document, options: object) => unknown } | null | undefined;
   return node?.toJS?.(doc, { maxAliasCount: -1 });
@@ -179,17 +200,14 @@ function tasksEntries(root: Node | undefined): Mapping["entries"] {
   return tasks?.kind === "mapping" && tasks !== root ? tasks.entries : [];
 }
 
-export function tooManyTasks(count: number, at: number): Finding {
-  const message = `There are ${count} tasks; at most ${MAX_TASKS} are read.`;
-  return { at, message, hint: "Move finished tasks to another file." };
-}
-
 function treeLayout(buffer: Buffer, piece: Piece, tasks: readonly TaskBlock[]): Layout {
   const [first] = tasksEntries(piece.root);
   const column = first === undefined ? 2 : first.start - (piece.text.lastIndexOf("\n", first.start - 1) + 1);
   const fields = first?.value.kind === "mapping" ? first.value : undefined;
   const field_column =
-    fields === undefined || fields.flow ? column * 2 : fields.start - (piece.text.lastIndexOf("\n", fields.start - 1) + 1);
+    fields === undefined || fields.flow
+      ? column * 2
+      : fields.start - (piece.text.lastIndexOf("\n", fields.start - 1) + 1);
   const last = tasks.at(-1);
   return {
     kind: "tree",

@@ -1,6 +1,7 @@
 /** The slow and complete reading of YAML through the package `yaml`, loaded only when it is needed. */
 import type { Document, Pair, Node as YamlNode } from "yaml";
-import { type Entry, type Node, type Outline, withoutBlankEnd } from "./outline.ts";
+import type { Entry, Node, Outline } from "./outline.ts";
+import { withoutBlankEnd } from "./outline-flow.ts";
 
 export interface YamlText {
   readonly doc: Document.Parsed;
@@ -28,7 +29,11 @@ export async function parseYaml(text: string): Promise<YamlText> {
     if (error.code === "DUPLICATE_KEY") {
       const at = error.pos[0];
       duplicates.push({ key: /^[^:\r\n]{0,80}/.exec(text.slice(at, at + 80))?.[0].trim() ?? "", at });
-    } else errors.push({ at: error.pos[0], message: WORDS.find(([found]) => error.message.startsWith(found))?.[1] ?? error.message });
+    } else
+      errors.push({
+        at: error.pos[0],
+        message: WORDS.find(([found]) => error.message.startsWith(found))?.[1] ?? error.message,
+      });
   }
   const contents = doc.contents;
   return { doc, outline: { root: contents === null ? undefined : toNode(contents, text, 0), duplicates }, errors };

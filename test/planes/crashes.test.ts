@@ -1,6 +1,6 @@
 /** Commands that are killed between the two planes, and in the middle of saving (T2, S2, L6). */
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Fleet, fleet, LODESTAR, leftovers, stoppedAt } from "../support/fleet.ts";
 import { outbox, outcomes } from "../support/runtime-file.ts";
@@ -250,4 +250,29 @@ test("the product knows no faults", () => {
   const product = readFileSync(LODESTAR);
   expect(product.includes("LODESTAR_FAULT")).toBe(false);
   expect(product.includes("lodestarFault")).toBe(false);
+});
+
+test("T2: a spec that becomes unreadable after the runtime's commit makes an answer with a warning, not a failure", async () => {
+  using here = await prepared();
+  await here.ok("task claim T --agent A");
+  const good = spec(here);
+  const finishing = await stoppedAt(here, "after-runtime-commit", "task done T --agent A");
+  writeFileSync(join(here.path, ".lodestar/spec.yaml"), `${good}<<<<<<< ours\n`);
+  const { ok, data, warnings } = await finishing.goOn();
+  expect({ ok, status: data.status }).toEqual({ ok: true, status: "done" });
+  expect(warnings.join()).toContain("not yet written to the spec");
+  writeFileSync(join(here.path, ".lodestar/spec.yaml"), good);
+  await here.ok("agent join --id C");
+  expect(here.file().T).toMatchObject({ status: "done", completed_by: "A" });
+});
+
+test("S3: a command that waits for a process which hangs between the planes is held up for a moment, not for half a minute", async () => {
+  using here = await prepared();
+  const hanging = await stoppedAt(here, "after-runtime-commit", "task done T --agent A");
+  const claimed = await here.call("task claim U --agent B");
+  expect(claimed.exit).toBe(0);
+  expect(claimed.json.warnings.join()).toContain("still wait to be written");
+  await hanging.kill();
+  await here.ok("agent join --id C");
+  expect(here.file().T.status).toBe("done");
 });

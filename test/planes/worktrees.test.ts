@@ -12,7 +12,11 @@ interface Trees extends Fleet {
   readonly nested: string;
 }
 
-async function trees(ids: readonly string[], extra?: (id: string) => readonly string[], conventions?: string): Promise<Trees> {
+async function trees(
+  ids: readonly string[],
+  extra?: (id: string) => readonly string[],
+  conventions?: string,
+): Promise<Trees> {
   const here = await fleet();
   here.tasks(ids, extra, conventions);
   here.write("src/deep/file.txt", "x");
@@ -34,7 +38,8 @@ describe("where", () => {
     const places = [here.path, here.beside, here.nested].flatMap((root) => [root, join(root, "src/deep")]);
     for (const [i, cwd] of places.entries()) await here.ok(`agent join --id P${i}`, { cwd });
     for (const cwd of places) expect((await here.ok("agent list", { cwd })).count).toBe(2 + places.length);
-    for (const root of [here.beside, here.nested]) expect(existsSync(join(root, ".lodestar/runtime.sqlite"))).toBe(false);
+    for (const root of [here.beside, here.nested])
+      expect(existsSync(join(root, ".lodestar/runtime.sqlite"))).toBe(false);
     await here.ok("task claim T --agent A", { cwd: join(here.nested, "src") });
     await here.refused("ALREADY_CLAIMED", "task claim T --agent B", { cwd: here.beside });
   });
@@ -325,7 +330,8 @@ describe("S4, T1: every order of merging ends the same", () => {
     await here.ok("task reopen CC --agent B", { cwd: here.beside });
     await here.ok("task delete DD --agent B", { cwd: here.nested });
     for (const cwd of [here.beside, here.nested]) here.git("-C", cwd, "commit", "-qam", "work");
-    const truth = async (cwd: string) => Object.fromEntries(await Promise.all(ids.map(async (id) => [id, await status(here, id, cwd)])));
+    const truth = async (cwd: string) =>
+      Object.fromEntries(await Promise.all(ids.map(async (id) => [id, await status(here, id, cwd)])));
     const before = await truth(here.path);
     expect(before).toEqual({ AA: "done", BB: "verified", CC: "ready", DD: "deleted" });
     for (const branch of [first, second]) {

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { dirname } from "node:path";
+import { counted } from "../../core/counted.ts";
 import { LodestarError } from "../../core/errors.ts";
 import { findCycle } from "../../core/graph.ts";
 import { isSatisfied } from "../../core/status.ts";
@@ -43,7 +44,8 @@ async function examineSpec(context: Context, checks: Check[]): Promise<Look | un
     const index = await context.spec.index("read");
     const header = index.header();
     if (header === undefined) throw new LodestarError("INTERNAL", "The index has no header after it was refreshed.");
-    if (header.broken.length === 0) checks.push({ name: "spec", status: "pass", message: `${index.count()} tasks` });
+    if (header.broken.length === 0)
+      checks.push({ name: "spec", status: "pass", message: counted(index.count(), "task") });
     for (const problem of header.broken)
       checks.push({ name: "spec", status: "fail", message: at(paths.spec, problem), fix: problem.hint });
     return await lookQuietly(context, index, header);
@@ -167,7 +169,7 @@ async function examineRuntime(context: Context, checks: Check[]): Promise<boolea
       checks.push({
         name: "runtime",
         status: "pass",
-        message: `${counts.agents} agents, ${counts.leases} live leases, ${counts.events} events (schema ${schema_version})`,
+        message: `${counted(counts.agents, "agent")}, ${counted(counts.leases, "live lease")}, ${counted(counts.events, "event")} (schema ${schema_version})`,
       });
     }
     if (clock_offset > 0)

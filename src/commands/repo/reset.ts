@@ -1,4 +1,5 @@
 import { copyFileSync } from "node:fs";
+import { counted } from "../../core/counted.ts";
 import { LodestarError } from "../../core/errors.ts";
 import { randomDigits } from "../../core/ids.ts";
 import { Flag, Integer, OneOf, Optional, Shape, Text } from "../../core/schema.ts";
@@ -31,7 +32,7 @@ export default command({
     const info = await (await context.runtimeIfAny())?.info();
     const tasks = input.hard === true ? (await context.spec.index("read")).count() : 0;
     const { agents = 0, leases = 0, messages = 0 } = info?.counts ?? {};
-    const preview = `${agents} agents, ${leases} leases and ${messages} messages${input.hard === true ? `, and ${tasks} tasks of the spec` : "; the spec stays"}`;
+    const preview = `${counted(agents, "agent")}, ${counted(leases, "lease")} and ${counted(messages, "message")}${input.hard === true ? `, and ${counted(tasks, "task")} of the spec` : "; the spec stays"}`;
     if (input.force !== true && !(context.interactive && context.confirm(`Clear ${preview}?`))) {
       throw new LodestarError("CONFIRMATION_REQUIRED", `This would clear ${preview}.`, {
         details: {
@@ -69,9 +70,11 @@ export default command({
     line("Reset complete", "good"),
     field(
       "Runtime",
-      `${output.agents_cleared} agents, ${output.leases_cleared} leases, ${output.messages_cleared} messages`,
+      `${counted(output.agents_cleared, "agent")}, ${counted(output.leases_cleared, "lease")}, ${counted(output.messages_cleared, "message")}`,
     ),
-    ...(output.reset_type === "hard" ? [field("Tasks", `${output.tasks_deleted} tasks from spec.yaml`)] : []),
+    ...(output.reset_type === "hard"
+      ? [field("Tasks", `${counted(output.tasks_deleted, "task")} from spec.yaml`)]
+      : []),
     ...(output.backup === undefined ? [] : [field("Backup", output.backup)]),
   ],
 });

@@ -5,6 +5,7 @@ import { formatInstant } from "../../core/time.ts";
 import { field, line, list } from "../../core/view.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
+import { requireRegistered } from "../refused.ts";
 import { checkDependencies, checkFreeId, newTask } from "./planning.ts";
 import { taskData, taskFields } from "./shapes.ts";
 
@@ -32,7 +33,7 @@ export default command({
     agent_id: Optional(AgentId),
   }),
   output: Shape(taskFields),
-  errors: ["ID_TAKEN", "INVALID_ID", "TASK_NOT_FOUND", "DEPENDENCY_CYCLE"],
+  errors: ["AGENT_NOT_FOUND", "ID_TAKEN", "INVALID_ID", "TASK_NOT_FOUND", "DEPENDENCY_CYCLE"],
   examples: [
     {
       line: 'lodestar task create --id TASK-001 --title "Login form" --priority 1 --label feature',
@@ -45,6 +46,8 @@ export default command({
   ],
   run: async (input, context) => {
     const { feature, agent_id: _, id: wanted, ...fields } = input;
+    const agent_id = context.actor(input.agent_id);
+    await requireRegistered(context, agent_id);
     const runtime = await context.runtime();
     const now = formatInstant(context.clock.now());
     const plan = await settledPlan(context, {
@@ -64,7 +67,6 @@ export default command({
         return feature === undefined ? [add] : [add, { kind: "feature", feature, task_id: plan.id }];
       }),
     );
-    const agent_id = context.actor(input.agent_id);
     if (made)
       await runtime.append([
         {

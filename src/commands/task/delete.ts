@@ -1,3 +1,4 @@
+import { counted } from "../../core/counted.ts";
 import { LodestarError } from "../../core/errors.ts";
 import { AgentId, Flag, Integer, List, Optional, Shape, TaskId, Text } from "../../core/schema.ts";
 import { line } from "../../core/view.ts";
@@ -29,7 +30,7 @@ export default command({
     if (dependents.length > 0 && input.cascade !== true) {
       throw new LodestarError(
         "HAS_DEPENDENTS",
-        `Task ${input.task_id} has ${dependents.length} dependent${dependents.length === 1 ? "" : "s"}: ${dependents.slice(0, 5).join(", ")}`,
+        `Task ${input.task_id} has ${counted(dependents.length, "dependent")}: ${dependents.slice(0, 5).join(", ")}`,
         {
           details: { task_id: input.task_id, dependents },
         },

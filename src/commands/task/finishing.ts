@@ -1,7 +1,7 @@
 import { LodestarError } from "../../core/errors.ts";
 import { fault } from "../../core/fault.ts";
 import { newMessageId, newReopenId } from "../../core/ids.ts";
-import { joinOutcomes, NO_OUTCOME, type Outcome, unionReopens } from "../../core/status.ts";
+import { joinOutcomes, NO_OUTCOME, type Outcome, statusOf, unionReopens } from "../../core/status.ts";
 import { keyOf } from "../../core/task.ts";
 import type {
   Change,
@@ -215,8 +215,17 @@ async function writeSpec(
 }
 
 async function withStatus(context: Context, finished: readonly Finished[]): Promise<Outcomes["finished"]> {
-  const now = await look(context, "write");
-  return finished.map((each) => ({ ...each, status: now.schedule.standing(each.key.task_id)?.status ?? "deleted" }));
+  try {
+    const now = await look(context, "write");
+    return finished.map((each) => ({
+      ...each,
+      status: now.schedule.standing(each.key.task_id)?.status ?? "deleted",
+    }));
+  } catch (error) {
+    // The commit stands: a spec that became unreadable since does not make it a failure.
+    if (!isSpecTrouble(error)) throw error;
+    return finished.map((each) => ({ ...each, status: statusOf(each.outcome, "ready") }));
+  }
 }
 
 /** `done` by the lease alone, for a spec that cannot be read: the runtime knows the task, the outbox keeps the outcome. */

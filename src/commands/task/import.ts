@@ -26,6 +26,7 @@ import type { SpecEdit } from "../../spec/document.ts";
 import type { SpecIndex } from "../../spec/index.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
+import { requireRegistered } from "../refused.ts";
 import { settledPlan } from "./create.ts";
 import { checkFreeId, cycleError, newTask } from "./planning.ts";
 
@@ -77,13 +78,15 @@ export default command({
     ids: Optional(Dictionary(Text(), TaskId)),
     dry_run: Optional(Flag()),
   }),
-  errors: ["ID_TAKEN", "INVALID_ID", "TASK_NOT_FOUND", "DEPENDENCY_CYCLE", "PATH_NOT_FOUND"],
+  errors: ["AGENT_NOT_FOUND", "ID_TAKEN", "INVALID_ID", "TASK_NOT_FOUND", "DEPENDENCY_CYCLE", "PATH_NOT_FOUND"],
   examples: [
     { line: "lodestar task import plan.yaml --dry-run", shows: "Look before" },
     { line: "lodestar task import - < plan.json", shows: "From another program" },
   ],
   only_reads: (input) => input.dry_run === true,
   run: async (input, context) => {
+    const agent = context.actor(input.agent_id);
+    if (input.dry_run !== true) await requireRegistered(context, agent);
     const items = read(input, context);
     const index = await context.spec.index(input.dry_run === true ? "read" : "write");
     const fresh = name(items, context, index);
@@ -102,7 +105,6 @@ export default command({
         });
         return latest;
       });
-      const agent = context.actor(input.agent_id);
       const by = agent === undefined ? {} : { agent_id: agent };
       await runtime?.append([
         ...planned.created.map((task_id) => ({ type: "task.created" as const, task_id, ...by })),

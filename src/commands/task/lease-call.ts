@@ -54,12 +54,20 @@ export function isSpecTrouble(error: unknown): error is LodestarError {
 }
 
 /**
- * The live lease of a task that the runtime knows, for when the spec cannot say what the task is.
- * @throws the spec's own error when there is none.
+ * The task and the round of work that the runtime knows, for when the spec cannot say what the task is: those of the live lease, else
+ * of the finished work, so that a repeated call finds what it did (L4).
+ *
+ * @throws the spec's own error when there is neither.
  */
-export async function leaseFromRuntime(context: Context, task_id: string, error: LodestarError): Promise<Lease> {
-  const leases = (await (await context.runtime()).lookup([task_id])).flatMap(({ lease }) => lease ?? []);
-  const newest = leases.sort((a, b) => b.fencing_token - a.fencing_token)[0];
+export async function leaseFromRuntime(
+  context: Context,
+  task_id: string,
+  error: LodestarError,
+): Promise<Pick<Lease, "created_at" | "reopens">> {
+  const known = await (await context.runtime()).lookup([task_id]);
+  const leases = known.flatMap(({ lease }) => lease ?? []).sort((a, b) => b.fencing_token - a.fencing_token);
+  const finished = known.flatMap(({ outcome }) => (outcome === undefined || outcome.rank === 0 ? [] : [outcome]));
+  const newest = leases[0] ?? finished.sort((a, b) => b.version - a.version)[0];
   if (newest === undefined) throw error;
   context.warn(`The spec cannot be read now: ${error.message}`);
   return newest;

@@ -110,9 +110,10 @@ export default command({
   },
   next: ({ tasks, cursor }, input) => {
     if (cursor !== undefined) return [{ command: "task.list", input: { ...input, cursor }, why: "See more" }];
-    return tasks.length === 0
-      ? [{ command: "task.create", input: {}, why: "Create a task" }]
-      : [{ command: "task.next", input: {}, why: "See what can be claimed" }];
+    if (tasks.length > 0) return [{ command: "task.next", input: {}, why: "See what can be claimed" }];
+    return Object.keys(input).length > 0
+      ? [{ command: "task.list", input: {}, why: "See all tasks" }]
+      : [{ command: "task.create", input: {}, why: "Create a task" }];
   },
   view: ({ tasks, count, cursor }) => {
     if (count === 0) return [line("No tasks found.")];

@@ -7,6 +7,7 @@ import { field, line } from "../../core/view.ts";
 import { command } from "../command.ts";
 import { look, requireTask } from "../look.ts";
 import { effectiveTask } from "../outcome.ts";
+import { requireRegistered } from "../refused.ts";
 import { settledPlan } from "./create.ts";
 import { checkDependencies } from "./planning.ts";
 import { taskData, taskFields } from "./shapes.ts";
@@ -39,7 +40,7 @@ export default command({
     agent_id: Optional(AgentId),
   }),
   output: Shape({ ...taskFields, updated_fields: List(Text()) }),
-  errors: ["TASK_NOT_FOUND", "NOT_CLAIMABLE", "DEPENDENCY_CYCLE"],
+  errors: ["AGENT_NOT_FOUND", "TASK_NOT_FOUND", "NOT_CLAIMABLE", "DEPENDENCY_CYCLE"],
   examples: [
     { line: "lodestar task update TASK-001 --priority 5 --add-label urgent", shows: "More urgent" },
     { line: "lodestar task update TASK-002 --add-dep TASK-001", shows: "Let it wait for another" },
@@ -53,6 +54,7 @@ export default command({
       });
     }
     const agent_id = context.actor(input.agent_id);
+    await requireRegistered(context, agent_id);
     const runtime = await context.runtime();
     const seen = await look(context, "write", agent_id);
     const standing = await requireTask(context, seen, input.task_id);
