@@ -1,4 +1,5 @@
 import { constants, Database, type SQLQueryBindings, type Statement } from "bun:sqlite";
+import { lstatSync } from "node:fs";
 import { descendantCounts, findCycle, nodesOnCycles } from "../core/graph.ts";
 import { isSatisfied, NO_OUTCOME, type Outcome, STATUSES, type Status } from "../core/status.ts";
 import { createdKey, type KnownOutcome, specOutcome, type Task } from "../core/task.ts";
@@ -46,7 +47,7 @@ export interface TaskFilter {
 }
 
 /** Raised when what the index holds changes shape: an older or newer file is thrown away and made again. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 const SCHEMA = `
 create table header (one integer primary key check (one = 1), body text not null);
@@ -106,6 +107,8 @@ export class SpecIndex {
   static open(path: string, create: boolean): SpecIndex | undefined {
     let database: Database | undefined;
     try {
+      // A repository is not trusted: a link that it brings must not lead us to somebody's other database.
+      if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return undefined;
       database = new Database(path, { readwrite: true, create });
       // The log stays when the last reader leaves: making and removing it would cost every call two files.
       database.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
@@ -523,15 +526,20 @@ export class SpecIndex {
   }
 }
 
+/** Marks the file as ours ("LodX"): a database that somebody else wrote is left alone. */
+const APPLICATION_ID = 0x4c6f6458;
+
 function prepareFile(database: Database): void {
+  const tables = database.query("select name from sqlite_master where type = 'table'").all() as { name: string }[];
+  const { application_id } = database.query("pragma application_id").get() as { application_id: number };
+  if (tables.length > 0 && application_id !== APPLICATION_ID) throw new Error("This database is not an index.");
   database.run("pragma journal_mode = wal");
   database.run("begin immediate");
   if (formatOf(database) !== FORMAT) {
-    for (const { name } of database.query("select name from sqlite_master where type = 'table'").all() as {
-      name: string;
-    }[])
-      database.run(`drop table "${name}"`);
+    const old = database.query("select name from sqlite_master where type = 'table'").all() as { name: string }[];
+    for (const { name } of old) database.run(`drop table "${name}"`);
     database.run(SCHEMA);
+    database.run(`pragma application_id = ${APPLICATION_ID}`);
     database.run(`pragma user_version = ${FORMAT}`);
   }
   database.run("commit");

@@ -33,13 +33,11 @@ export default command({
     const output = { healthy, checks, ...(fixed.length === 0 ? {} : { fixed }) };
     if (healthy) return output;
     const bad = checks.filter(({ status }) => status === "fail" || (input.strict === true && status === "warn"));
-    throw new LodestarError(
-      "UNHEALTHY",
-      `${bad.length === 1 ? "One check" : `${bad.length} checks`} failed: ${bad.map(({ name }) => name).join(", ")}`,
-      {
-        details: { data: output, view: () => show(output), failed: bad.map(({ name }) => name) },
-      },
-    );
+    const failed = [...new Set(bad.map(({ name }) => name))];
+    const what = bad.length === 1 ? "One check" : `${bad.length} checks`;
+    throw new LodestarError("UNHEALTHY", `${what} failed: ${failed.join(", ")}`, {
+      details: { data: output, view: () => show(output), failed },
+    });
   },
   next: () => [{ command: "status", input: {}, why: "See where things stand" }],
   view: show,
