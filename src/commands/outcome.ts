@@ -32,7 +32,12 @@ export function effectiveTask(task: Task, known: RecordedOutcome | undefined): T
     verified_at: instant(known.verified_at),
     verified_by: known.verified_by,
   };
-  return { ...base, ...defined(own), ...defined(told) };
+  const records = { ...defined(own), ...defined(told) };
+  if (joined.rank !== 3) return { ...base, ...records };
+  // A spec remembers by `verified_at` alone whether a deletion came after the verification (T3): it must say what the outcome says.
+  const { verified_at: at, verified_by: by, ...done } = records;
+  if (!joined.verified) return { ...base, ...done };
+  return { ...base, ...done, verified_at: at ?? formatInstant(known.at), ...defined({ verified_by: by }) };
 }
 
 const instant = (at: number | undefined): string | undefined => (at === undefined ? undefined : formatInstant(at));
@@ -116,6 +121,8 @@ export async function heal(context: Context): Promise<readonly string[]> {
   if (ours.length === 0) return [];
   return context.spec.locked(async (session) => {
     const before = await session.index();
+    // While this waited for the lock, another branch may have been checked out (T2).
+    if (context.head().branch !== branch) return [];
     const due = ours.filter(
       (row) =>
         isOurs(row, context.worktree, branch) ||
@@ -132,11 +139,13 @@ export async function heal(context: Context): Promise<readonly string[]> {
     const written: string[] = [];
     await session.save((index) => {
       written.length = 0;
+      if (context.head().branch !== branch) return [];
       const edits = outcomeEdits(index, due);
       for (const edit of edits) if (edit.kind === "set") written.push(edit.task_id);
       return edits;
     });
     const after = await session.index();
+    if (context.head().branch !== branch) return written;
     await runtime.settle(due.filter((row) => isHeld(after, row)).map((row) => row.outbox_id));
     return written;
   }, HEAL_PATIENCE);

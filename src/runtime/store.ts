@@ -1,5 +1,5 @@
-import type { CompletedIn, TaskKey } from "../core/task.ts";
 import type { Outcome } from "../core/status.ts";
+import type { CompletedIn, TaskKey } from "../core/task.ts";
 import type { Millis } from "../core/time.ts";
 import type { Lease, LeaseKind } from "../lease/lease.ts";
 
@@ -43,7 +43,10 @@ export interface RuntimeStore {
   join(request: JoinRequest): Promise<Agent>;
   heartbeat(agent_id: string): Promise<Agent | undefined>;
   /** Marks the agent as gone; its live leases end (`released`), each with its event. */
-  leave(agent_id: string, idempotency?: Idempotency): Promise<{ readonly agent: Agent; readonly released: readonly TaskKey[] } | undefined>;
+  leave(
+    agent_id: string,
+    idempotency?: Idempotency,
+  ): Promise<{ readonly agent: Agent; readonly released: readonly TaskKey[] } | undefined>;
   agents(): Promise<AgentsView>;
 
   /** Appends events of changes that were made elsewhere (the spec alone). */
@@ -82,7 +85,13 @@ export interface RuntimeInfo {
   readonly schema_version: number;
   /** How far the runtime's clock runs ahead of wall time because that stepped back (L5). */
   readonly clock_offset: Millis;
-  readonly counts: { readonly agents: number; readonly leases: number; readonly messages: number; readonly events: number; readonly outcomes: number };
+  readonly counts: {
+    readonly agents: number;
+    readonly leases: number;
+    readonly messages: number;
+    readonly events: number;
+    readonly outcomes: number;
+  };
 }
 
 /** The caller-chosen key and a hash of the input that it stands for. */
@@ -237,7 +246,10 @@ export interface RenewRequest extends Claimant {
   readonly automatic: boolean;
   readonly idempotency?: Idempotency;
 }
-export type RenewResult = { readonly kind: "renewed"; readonly lease: Lease } | { readonly kind: "unchanged"; readonly lease: Lease } | Refusal;
+export type RenewResult =
+  | { readonly kind: "renewed"; readonly lease: Lease }
+  | { readonly kind: "unchanged"; readonly lease: Lease }
+  | Refusal;
 
 export interface ReleaseRequest extends Claimant {
   readonly key: TaskKey;

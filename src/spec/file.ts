@@ -9,6 +9,7 @@ import {
   openSync,
   readdirSync,
   renameSync,
+  rmSync,
   statSync,
   unlinkSync,
   writeSync,
@@ -83,7 +84,7 @@ export async function saveSpec(request: SaveRequest): Promise<Saved> {
 /** Temp files of processes that died while saving: whoever holds the lock knows that no other save is under way. */
 function removeLeftovers(folder: string, name: string): void {
   for (const entry of readdirSync(folder)) {
-    if (entry.startsWith(`.${name}.`) && entry.endsWith(".tmp")) unlinkSync(join(folder, entry));
+    if (entry.startsWith(`.${name}.`) && entry.endsWith(".tmp")) rmSync(join(folder, entry), { force: true });
   }
 }
 

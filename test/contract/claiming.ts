@@ -340,6 +340,21 @@ export function claimingContract(open: Open): void {
     );
 
     test(
+      "L4, L9: a grant that was stepped back is forgotten by its idempotency key: the next try is a first one",
+      bench(async (b) => {
+        await b.join("A1");
+        const idempotency = { key: "K", input_hash: "h" };
+        const first = await b.claim("A1", "X", { idempotency });
+        if (first.kind !== "granted") throw new Error("The first claim was not granted.");
+        const { lease_id } = first.grants[0]?.lease ?? { lease_id: "" };
+        await b.store.release({ key: key("X"), force: false, how: "reverted", agent_id: "A1", lease_id });
+        const second = await b.claim("A1", "X", { idempotency });
+        expect(second).toMatchObject({ kind: "granted", grants: [{ already: false }] });
+        expect(second).not.toMatchObject({ grants: [{ lease: { lease_id } }] });
+      }),
+    );
+
+    test(
       "L9: a claim that is stepped back leaves no trace of a decision",
       bench(async (b) => {
         await b.join("A1");

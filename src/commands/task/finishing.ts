@@ -201,10 +201,14 @@ async function writeSpec(
   const fresh = finished.filter((each) => each.outbox_id !== undefined);
   if (fresh.length === 0) return;
   try {
-    await session.save((index) => fresh.flatMap(({ outcome }) => outcomeEdit(index, outcome, change) ?? []));
+    // Another branch may have been checked out since the commit: the rows then wait for theirs (T2).
+    const isHere = ({ outcome }: Finished): boolean => outcome.branch === context.head().branch;
+    await session.save((index) =>
+      fresh.filter(isHere).flatMap(({ outcome }) => outcomeEdit(index, outcome, change) ?? []),
+    );
     const index = await session.index();
     const settled = fresh
-      .filter(({ outcome }) => isHeld(index, outcome))
+      .filter((each) => isHere(each) && isHeld(index, each.outcome))
       .flatMap(({ outbox_id }) => (outbox_id === undefined ? [] : [outbox_id]));
     fault("before-settle");
     await runtime.settle(settled);

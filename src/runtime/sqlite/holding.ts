@@ -1,7 +1,7 @@
 import { isLive, judgeRelease, judgeRenew } from "../../lease/rules.ts";
 import type { Claimant, Refusal, ReleaseRequest, ReleaseResult, RenewRequest, RenewResult } from "../store.ts";
 import { isKnown, touch } from "./agents.ts";
-import { mismatch, once } from "./idempotency.ts";
+import { forget, mismatch, once } from "./idempotency.ts";
 import { end, extend, grantsOf, leaseEvent, refusal } from "./leases.ts";
 import { postNote } from "./messages.ts";
 import type { WriteStep } from "./step.ts";
@@ -52,6 +52,7 @@ function releaseNow(step: WriteStep, request: ReleaseRequest): ReleaseResult {
   if (verdict.kind !== "release") return refusal(verdict, key.task_id);
   const { grant, expired, forced } = verdict;
   const lease = end(step, grant, forced ? "forced" : how);
+  if (how === "reverted") forget(step, "claim", lease.lease_id);
   const actor = forced ? request.agent_id : grant.agent_id;
   touch(step, actor);
   if (forced) {

@@ -42,6 +42,13 @@ export function once<T, M>(
   return JSON.parse(answer) as T;
 }
 
+const FORGET = "delete from idempotency where call = $call and instr(answer, $mention) > 0";
+
+/** Takes back the answer of a call that was stepped back: under its key the next try is a first one. */
+export function forget(step: WriteStep, call: string, mention: string): void {
+  step.sql.run(FORGET, { call, mention: JSON.stringify(mention) });
+}
+
 /** For calls whose result has no word for it. */
 export function throwMismatch(): never {
   throw new LodestarError("IDEMPOTENCY_MISMATCH", "This idempotency key was used with other input before.");
