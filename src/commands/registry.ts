@@ -26,6 +26,12 @@ export const REGISTRY: Readonly<Record<string, () => Promise<{ default: AnyComma
   "task.show": () => import("./task/show.ts"),
   "task.update": () => import("./task/update.ts"),
   "task.delete": () => import("./task/delete.ts"),
+  "git.install": () => import("./git/install.ts"),
+  "git.uninstall": () => import("./git/uninstall.ts"),
+  "git.resolve": () => import("./git/resolve.ts"),
+  "git.merge": () => import("./git/merge.ts"),
+  "git.merge_driver": () => import("./git/merge-driver.ts"),
+  "git.hook": () => import("./git/hook.ts"),
   events: () => import("./events/events.ts"),
   wait: () => import("./events/wait.ts"),
 };
@@ -33,5 +39,6 @@ export const REGISTRY: Readonly<Record<string, () => Promise<{ default: AnyComma
 /** Groups of commands, with a line on each. */
 export const GROUPS: Readonly<Record<string, string>> = {
   agent: "Agents: who takes part",
+  git: "Git: merge specs, install the merge driver and hooks",
   task: "Tasks: plan, claim, finish, verify",
 };

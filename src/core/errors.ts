@@ -48,6 +48,11 @@ export const CODES = {
     retriable: false,
     hint: "Run it again with --force once you have read what would be removed.",
   },
+  MERGE_CONFLICT: {
+    exit: 1,
+    retriable: false,
+    hint: "Decide between the two values at the markers in the file, or with `lodestar git resolve --take ours|theirs`.",
+  },
   IDEMPOTENCY_MISMATCH: {
     exit: 1,
     retriable: false,

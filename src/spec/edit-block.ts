@@ -7,6 +7,7 @@ import {
   type AppliedEdits,
   type Batch,
   type ChangedTask,
+  checkNew,
   fieldsBefore,
   type Locate,
   newTaskPatch,
@@ -36,6 +37,7 @@ interface Replacement {
 export const isWrittenBelow = (key: string) => key === "acceptance_criteria";
 
 export async function editBlocks(buffer: Buffer, layout: Layout, batch: Batch, locate: Locate): Promise<AppliedEdits> {
+  checkNew(batch, (task_id) => locate(task_id) !== undefined);
   const find = finder(buffer, layout, batch.sets.size + batch.adds.length > MANY, locate);
   const first = firstLine(buffer, layout);
   const groups = Map.groupBy(batch.adds, ({ after }) => after);

@@ -5,6 +5,7 @@ import { dashOf, isWrittenBelow } from "./edit-block.ts";
 import {
   type AppliedEdits,
   type Batch,
+  checkNew,
   fieldsBefore,
   newTaskPatch,
   StaleBlock,
@@ -21,6 +22,7 @@ export async function editTree(buffer: Buffer, batch: Batch): Promise<AppliedEdi
   const tree = await goodTree(buffer);
   const ids = new Set(tree.spec.tasks.map(({ task }) => task.id));
   for (const id of batch.sets.keys()) if (!ids.has(id)) throw new StaleBlock(id);
+  checkNew(batch, (task_id) => ids.has(task_id));
   const tasks: Patch = Object.fromEntries([
     ...[...batch.sets].map(([id, fields]) => [id, taskPatch(fields)] as const),
     ...batch.adds.map(({ task }) => [task.id, newTaskPatch(task)] as const),

@@ -1,4 +1,5 @@
 /** What a command may change in a spec, and a batch of it put in order. */
+import { LodestarError } from "../core/errors.ts";
 import type { Task } from "../core/task.ts";
 import type { Layout } from "./model.ts";
 import { EMPTIED, type Patch } from "./patch.ts";
@@ -165,4 +166,11 @@ export function sectionsPatch(batch: Batch, features: Readonly<Record<string, un
 /** The patch that empties those of these sections that exist. */
 export function emptied(value: Readonly<Record<string, unknown>>, keys: readonly string[]): Patch {
   return Object.fromEntries(keys.filter((key) => Object.hasOwn(value, key)).map((key) => [key, EMPTIED]));
+}
+
+/** @throws LodestarError `ID_TAKEN` when a task to add is there already. */
+export function checkNew(batch: Batch, exists: (task_id: string) => boolean): void {
+  const taken = batch.adds.find(({ task }) => exists(task.id))?.task.id;
+  if (taken === undefined) return;
+  throw new LodestarError("ID_TAKEN", `There is a task ${taken} already.`, { details: { task_id: taken } });
 }

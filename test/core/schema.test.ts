@@ -1,7 +1,20 @@
 import { expect, test } from "bun:test";
 import * as TypeBox from "@sinclair/typebox";
 import { Value } from "@sinclair/typebox/value";
-import { Dictionary, Flag, Float, Integer, List, Literal, OneOf, Optional, Shape, Text, Union, Unknown } from "../../src/core/schema.ts";
+import {
+  Dictionary,
+  Flag,
+  Float,
+  Integer,
+  List,
+  Literal,
+  OneOf,
+  Optional,
+  Shape,
+  Text,
+  Union,
+  Unknown,
+} from "../../src/core/schema.ts";
 
 /** Every builder beside TypeBox's own, made from the same arguments. */
 const pairs: readonly (readonly [string, TypeBox.TSchema, TypeBox.TSchema])[] = [
@@ -17,9 +30,16 @@ const pairs: readonly (readonly [string, TypeBox.TSchema, TypeBox.TSchema])[] = 
   [
     "Shape",
     Shape({ a: Text(), b: Optional(List(Flag())) }, { additionalProperties: false }),
-    TypeBox.Object({ a: TypeBox.String(), b: TypeBox.Optional(TypeBox.Array(TypeBox.Boolean())) }, { additionalProperties: false }),
+    TypeBox.Object(
+      { a: TypeBox.String(), b: TypeBox.Optional(TypeBox.Array(TypeBox.Boolean())) },
+      { additionalProperties: false },
+    ),
   ],
-  ["Shape without required fields", Shape({ b: Optional(Text()) }), TypeBox.Object({ b: TypeBox.Optional(TypeBox.String()) })],
+  [
+    "Shape without required fields",
+    Shape({ b: Optional(Text()) }),
+    TypeBox.Object({ b: TypeBox.Optional(TypeBox.String()) }),
+  ],
 ];
 
 test.each(pairs)("%s makes what TypeBox makes, symbols and all", (_, ours, theirs) => {

@@ -532,6 +532,14 @@ describe("adding tasks", () => {
   });
 });
 
+test.each(["tasks:\n  A:\n    title: T\n    status: ready\n", "tasks: {A: {title: T, status: ready}}"])(
+  "a task is not added over another: %j",
+  async (text) => {
+    const refused = edited(text, [add(newTask("A"))]).catch((cause: unknown) => cause);
+    expect(await refused).toMatchObject({ code: "ID_TAKEN" });
+  },
+);
+
 describe("features and conventions", () => {
   const TASKS = "tasks:\n  A:\n    title: T\n    status: ready\n";
   const feature = (name: string, task_id: string): SpecEdit => ({ kind: "feature", feature: name, task_id });
@@ -619,6 +627,9 @@ describe("clearing", () => {
   });
 
   test("and adding in one call", async () => {
+    expect(await edited("{tasks: {A: {title: T, status: done}}}", [{ kind: "clear" }, add(newTask("B"))])).toBe(
+      "{tasks: { B: { title: Task B, priority: 100, status: ready } }}",
+    );
     const text = "tasks:\n  A:\n    title: T\n    status: ready\n";
     expect(await edited(text, [set("A", { status: "done" }), { kind: "clear" }, add(newTask("B"))])).toBe(
       "tasks:\n  B:\n    title: Task B\n    priority: 100\n    status: ready\n",

@@ -5,6 +5,7 @@ import { LodestarError } from "../../core/errors.ts";
 import { findCycle } from "../../core/graph.ts";
 import { isSatisfied } from "../../core/status.ts";
 import { formatDuration } from "../../core/time.ts";
+import { driverState } from "../../git/attributes.ts";
 import { isIgnored } from "../../git/ignore.ts";
 import { remoteMount } from "../../git/mount.ts";
 import { isTracked } from "../../git/tracked.ts";
@@ -243,6 +244,7 @@ function examineFiles(context: Context, checks: Check[]): void {
         fix: "`lodestar doctor --fix`, or any command that writes",
       });
   }
+  if (place.git !== undefined) examineDriver(context, checks);
   const leftovers = temporaryFiles(dirname(context.spec.paths.spec));
   if (leftovers.length > 0)
     checks.push({
@@ -251,6 +253,23 @@ function examineFiles(context: Context, checks: Check[]): void {
       message: `Temporary files of killed processes: ${some(leftovers)}`,
       fix: "The next save removes them",
     });
+}
+
+/** Whether Git merges the spec by tasks. A clone without a runtime is no place where anybody merges (CI). */
+function examineDriver({ place, runtime_path }: Context, checks: Check[]): void {
+  const { config, attributes } = driverState(place);
+  if (config && attributes) {
+    checks.push({ name: "merging", status: "pass", message: "Git merges the spec by tasks" });
+    return;
+  }
+  checks.push({
+    name: "merging",
+    status: existsSync(runtime_path) ? "warn" : "info",
+    message: attributes
+      ? "This clone's configuration does not have the merge driver: Git merges the spec as any text"
+      : ".gitattributes does not name the merge driver: Git merges the spec as any text",
+    fix: "`lodestar git install`, or `lodestar doctor --fix`",
+  });
 }
 
 /** Temp files beside the spec. */

@@ -4,6 +4,7 @@ import { LodestarError } from "../../core/errors.ts";
 import { randomDigits } from "../../core/ids.ts";
 import { Flag, List, Optional, Shape, Text } from "../../core/schema.ts";
 import { line, list } from "../../core/view.ts";
+import { installDriver } from "../../git/attributes.ts";
 import { ensureIgnored } from "../../git/ignore.ts";
 import { findPlace, type Place, readHead } from "../../git/worktree.ts";
 import { command } from "../command.ts";
@@ -15,7 +16,7 @@ export default command({
   effect: "write",
   summary: "Set up Lodestar in a repository",
   explain:
-    "Creates .lodestar/spec.yaml (committed: what the work is), the ignore rules for its databases, and a section in AGENTS.md that tells an agent how to work with it. Running it again adds what is missing and changes nothing else: an existing spec stays as it is, and in AGENTS.md only the text between Lodestar's own markers is kept up to date. --force starts a new spec and keeps the old one beside it.",
+    "Creates .lodestar/spec.yaml (committed: what the work is), the ignore rules for its databases, the merge driver that lets Git merge the spec by tasks, and a section in AGENTS.md that tells an agent how to work with it. Running it again adds what is missing and changes nothing else: an existing spec stays as it is, and in AGENTS.md only the text between Lodestar's own markers is kept up to date. --force starts a new spec and keeps the old one beside it.",
   anywhere: true,
   positional: ["path"],
   aliases: { name: "n", force: "f" },
@@ -25,7 +26,7 @@ export default command({
     force: Optional(Flag({ description: "Begin a new spec; the old one is kept as a backup" })),
     mcp: Optional(Flag({ description: "Also write .mcp.json and .vscode/mcp.json" })),
     agents_md: Optional(Flag({ default: true, description: "Write the AGENTS.md section" })),
-    git: Optional(Flag({ default: true, description: "Write the clone's ignore rules" })),
+    git: Optional(Flag({ default: true, description: "Write the clone's ignore rules and merge driver" })),
   }),
   output: Shape({
     initialized: Flag(),
@@ -110,6 +111,12 @@ async function setUp(target: string, wanted: Wanted, context: { readonly random:
   const ignored = ensureIgnored(wanted.git === false ? { root: place.root, worktree: place.worktree } : place);
   created.push(...ignored.filter((path) => path.endsWith(".gitignore")));
   updated.push(...ignored.filter((path) => !path.endsWith(".gitignore")));
+  if (wanted.git !== false && place.git !== undefined) {
+    const existed = existsSync(join(target, ".gitattributes"));
+    const driver = installDriver(place);
+    for (const path of driver.files) note(path, existed);
+    if (driver.config) updated.push(join(place.git.common_dir, "config"));
+  }
   if (wanted.agents_md !== false) writeSection(join(target, "AGENTS.md"), note);
   if (wanted.mcp === true) {
     writeMcp(join(target, ".mcp.json"), "mcpServers", note);

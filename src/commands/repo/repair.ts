@@ -1,6 +1,7 @@
 import { existsSync, renameSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LodestarError } from "../../core/errors.ts";
+import { driverState, installDriver } from "../../git/attributes.ts";
 import { ensureIgnored, isIgnored } from "../../git/ignore.ts";
 import type { Context } from "../context.ts";
 import { look } from "../look.ts";
@@ -16,6 +17,13 @@ export async function repair(context: Context): Promise<string[]> {
   if (!isIgnored(context.place)) {
     ensureIgnored(context.place);
     fixed.push("ignore rules written");
+  }
+  const { place } = context;
+  const driver = driverState(place);
+  if (place.git !== undefined && !(driver.config && driver.attributes)) {
+    const { files, config } = installDriver(place);
+    if (config || files.length > 0)
+      fixed.push(`merge driver installed${files.length > 0 ? "; commit .gitattributes" : ""}`);
   }
   const moved = await moveDamagedRuntime(context);
   if (moved !== undefined) fixed.push(`the damaged runtime is now ${moved}`);

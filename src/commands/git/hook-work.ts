@@ -1,0 +1,205 @@
+/** What the Git hooks do for an acting agent. */
+import { existsSync, readFileSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { LodestarError } from "../../core/errors.ts";
+import { compileGlob, type Glob, overlap } from "../../core/globs.ts";
+import { isSatisfied, joinOutcomes, NO_OUTCOME, type Outcome, statusOf } from "../../core/status.ts";
+import { keyOf, specOutcome, specWord, type Task } from "../../core/task.ts";
+import { formatInstant } from "../../core/time.ts";
+import type { Hook } from "../../git/hooks.ts";
+import { git, gitSays } from "../../git/run.ts";
+import type { Lease } from "../../lease/lease.ts";
+import { divide } from "../../spec/division.ts";
+import { SpecIndex } from "../../spec/index.ts";
+import { tryParse } from "../../spec/parse.ts";
+import { isMapping, readTask } from "../../spec/schema.ts";
+import type { Context } from "../context.ts";
+import { isSameKey, lookWith } from "../look.ts";
+import { heal } from "../outcome.ts";
+
+interface Done {
+  readonly tasks?: string[];
+  readonly written?: string[];
+  readonly unblocked?: string[];
+}
+
+/** @throws LodestarError `LOCK_CONFLICT` from pre-commit; whatever else, which is then a warning. */
+export async function runHook(hook: Hook, args: readonly string[], agent_id: string, context: Context): Promise<Done> {
+  switch (hook) {
+    case "pre-commit":
+      await checkLocks(agent_id, context);
+      return {};
+    case "prepare-commit-msg":
+      return addTrailers(args, agent_id, context);
+    case "post-merge":
+      return bringInStep(context);
+    case "post-checkout":
+      // 0: files were checked out, not a branch.
+      return args[2] === "0" || isUnderWay(context) ? {} : bringInStep(context);
+  }
+}
+
+/** The path as a pattern that matches it alone. */
+const literal = (path: string): string => path.replaceAll(/[\\*?[\]{}!,]/g, "\\$&");
+
+/** Staged files inside the path locks of tasks that others hold. */
+async function checkLocks(agent_id: string, context: Context): Promise<void> {
+  const runtime = await context.runtimeIfAny();
+  if (runtime === undefined) return;
+  const { leases } = await runtime.agents();
+  const locks = leases
+    .filter((lease) => lease.agent_id !== agent_id)
+    .flatMap((lease) => lease.locks.map((pattern) => ({ lease, pattern, glob: compileGlob(pattern) })));
+  if (locks.length === 0) return;
+  const found: { path: string; pattern: string; lease: Lease }[] = [];
+  for (const path of stagedFiles(context)) {
+    const possible = locks.filter(({ glob }) => mayMatch(glob, path));
+    if (possible.length === 0) continue;
+    const own = compileGlob(literal(path));
+    const lock = possible.find(({ glob }) => overlap(own, glob));
+    if (lock !== undefined) found.push({ path, pattern: lock.pattern, lease: lock.lease });
+  }
+  const [first] = found;
+  if (first === undefined) return;
+  const held = ({ lease }: { lease: Lease }) =>
+    `locked by task ${lease.task_id}, held by ${lease.agent_id} until ${formatInstant(lease.expires_at)}`;
+  const more = found.length > 1 ? ` (and ${found.length - 1} more)` : "";
+  throw new LodestarError("LOCK_CONFLICT", `${first.path} is ${held(first)}${more}`, {
+    details: {
+      files: found.map((each) => ({
+        id: each.path,
+        task_id: each.lease.task_id,
+        agent_id: each.lease.agent_id,
+        expires_at: formatInstant(each.lease.expires_at),
+        pattern: each.pattern,
+        ...(found.length > 1 ? { message: `${each.path} is ${held(each)}` } : {}),
+      })),
+    },
+    hint: "Leave these files out of the commit, wait for the lease to end, or override with `git commit --no-verify`.",
+  });
+}
+
+/** Cheap, before a pattern is made of the path: do the beginnings fit? */
+const mayMatch = (glob: Glob, path: string): boolean => path.startsWith(glob.prefix) || glob.prefix.startsWith(path);
+
+/** Staged paths as locks name them: from the folder of `.lodestar/`, without the spec, which every agent commits. */
+function stagedFiles({ place }: Context): string[] {
+  const listed = git(place.worktree, "diff", "--cached", "--name-only", "--no-renames", "-z");
+  if (listed === undefined || listed.exit !== 0)
+    throw new Error(`git diff --cached: ${listed?.err ?? "git is not there"}`);
+  const inside = relative(place.worktree, place.root).replaceAll("\\", "/");
+  const prefix = inside === "" ? "" : `${inside}/`;
+  return listed.out
+    .toString()
+    .split("\0")
+    .filter((path) => path !== "" && path.startsWith(prefix))
+    .map((path) => path.slice(prefix.length))
+    .filter((path) => !path.startsWith(".lodestar/"));
+}
+
+/** One trailer for each task that the agent holds here; for an agent that holds none, what it finished since the last commit. */
+async function addTrailers([file, source]: readonly string[], agent_id: string, context: Context): Promise<Done> {
+  if (file === undefined || source === "merge") return {};
+  const runtime = await context.runtimeIfAny();
+  if (runtime === undefined) return {};
+  const { leases } = await runtime.agents();
+  const { worktree, session } = context;
+  const held = leases.filter(
+    (lease) => lease.agent_id === agent_id && lease.kind === "work" && lease.session === session,
+  );
+  let tasks = held.map(({ task_id }) => task_id);
+  if (tasks.length === 0) {
+    const since = Number(gitSays(context.place.worktree, "log", "-1", "--format=%ct") ?? "0") * 1000;
+    const page = await runtime.events({ since, types: ["task.done"], agent_id, limit: 100 });
+    const done = page.kind === "page" ? page.events.flatMap(({ task_id }) => task_id ?? []) : [];
+    const known = done.length === 0 ? [] : await runtime.lookup([...new Set(done)]);
+    const { branch } = context.head();
+    tasks = known.flatMap(({ outcome, key }) =>
+      outcome?.worktree === worktree && outcome.branch === branch ? [key.task_id] : [],
+    );
+  }
+  if (tasks.length === 0) return {};
+  const path = resolve(context.place.worktree, file);
+  const trailers = tasks.flatMap((id) => ["--trailer", `Lodestar-Task: ${id}`]);
+  const ran = git(
+    context.place.worktree,
+    "interpret-trailers",
+    "--in-place",
+    "--if-exists",
+    "addIfDifferent",
+    ...trailers,
+    path,
+  );
+  if (ran?.exit !== 0) throw new Error(`git interpret-trailers: ${ran?.err ?? "git is not there"}`);
+  return { tasks };
+}
+
+/** In the middle of these Git counts on the files as they are. (While post-merge runs the merge is over, though MERGE_HEAD is there.) */
+const UNDER_WAY = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"];
+
+function isUnderWay({ place }: Context): boolean {
+  const git_dir = place.git?.git_dir;
+  return git_dir !== undefined && UNDER_WAY.some((name) => existsSync(join(git_dir, name)));
+}
+
+/** Writes what had waited for this branch, and tells what became claimable since the spec was last looked at here. */
+async function bringInStep(context: Context): Promise<Done> {
+  // The index still holds the spec as it was when it was last looked at here.
+  const before = SpecIndex.open(context.spec.paths.index, false);
+  try {
+    before?.beginRead();
+    const key = before?.header()?.key;
+    const isChanged = key !== context.spec.key();
+    const unblocked = before === undefined || !isChanged ? [] : await newlyClaimable(context, before);
+    const written = await heal(context);
+    return {
+      ...(written.length === 0 ? {} : { written: [...written] }),
+      ...(unblocked.length === 0 ? {} : { unblocked }),
+    };
+  } finally {
+    before?.close();
+  }
+}
+
+/**
+ * Existing tasks that are claimable now and were not, as far as the spec's changes since `before` go. Only changed blocks are
+ * parsed: bringing the index up to date is left to the next command, a hook must be quick.
+ */
+async function newlyClaimable(context: Context, before: SpecIndex): Promise<string[]> {
+  const { schedule, seen } = await lookWith(context, before, await context.runtimeIfAny(), "read");
+  const now = changedTasks(readFileSync(context.spec.paths.spec), before.hashes());
+  if (now === undefined) return [];
+  const outcomeOf = (id: string): Outcome => {
+    if (!now.ids.has(id)) return NO_OUTCOME;
+    const [changed, standing] = [now.changed.get(id), schedule.standing(id)];
+    if (changed === undefined) return standing?.outcome ?? NO_OUTCOME;
+    const isSame = standing !== undefined && isSameKey(keyOf(standing.task), keyOf(changed));
+    return isSame ? joinOutcomes(standing.outcome, specOutcome(changed)) : specOutcome(changed);
+  };
+  const held = new Set(seen?.leases.map(({ task_id }) => task_id));
+  const touched = new Set([...now.changed.keys()].flatMap((id) => [id, ...before.dependents(id)]));
+  return [...touched].sort().filter((id) => {
+    const was = schedule.standing(id);
+    if (was === undefined || was.in_cycle || held.has(id) || !now.ids.has(id)) return false;
+    const task = now.changed.get(id) ?? was.task;
+    const isReady = statusOf(outcomeOf(id), specWord(task)) === "ready";
+    return (
+      isReady && schedule.obstacle(was) !== undefined && task.depends_on.every((need) => isSatisfied(outcomeOf(need)))
+    );
+  });
+}
+
+/** The ids in a spec, and those tasks whose blocks have another hash; `undefined` for a spec that is not in blocks. */
+function changedTasks(bytes: Buffer, hashes: ReadonlyMap<string, string>) {
+  const ids = new Set<string>();
+  const changed = new Map<string, Task>();
+  for (const { id, start, end } of divide(bytes)?.blocks ?? []) {
+    ids.add(id);
+    const block = bytes.subarray(start, end);
+    if (hashes.get(id) === (Bun.hash(block) as bigint).toString(36)) continue;
+    const value = tryParse(block.toString("utf8"))?.value;
+    const reading = isMapping(value) ? readTask(id, Object.values(value)[0]) : undefined;
+    if (reading?.ok) changed.set(id, reading.value);
+  }
+  return ids.size === 0 ? undefined : { ids, changed };
+}

@@ -1,0 +1,64 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { git, gitSays } from "./run.ts";
+import type { Place } from "./worktree.ts";
+
+const DRIVER = "lodestar git merge-driver %O %A %B %P";
+const NAME = "Lodestar: task by task, field by field";
+const LINE = ".lodestar/spec.yaml merge=lodestar";
+
+/** Which halves of the merge driver are there: the clone's configuration, and the attribute that travels with the repository. */
+export interface DriverState {
+  readonly config: boolean;
+  readonly attributes: boolean;
+}
+
+const attributesPath = (place: Place): string => join(place.root, ".gitattributes");
+
+/** Asks Git itself: configuration may come from another file, attributes too. Without Git, or outside it: nothing is there. */
+export function driverState(place: Place): DriverState {
+  if (place.git === undefined) return { config: false, attributes: false };
+  const attribute = gitSays(place.root, "check-attr", "merge", "--", ".lodestar/spec.yaml");
+  return {
+    config: gitSays(place.root, "config", "--get", "merge.lodestar.driver") === DRIVER,
+    attributes: attribute?.endsWith(": merge: lodestar") ?? false,
+  };
+}
+
+/**
+ * Installs the merge driver: `merge.lodestar` in the clone's configuration, one line in `.gitattributes`.
+ * @returns what was written: the path of `.gitattributes`, and `merge.lodestar` for the configuration.
+ */
+export function installDriver(place: Place): { readonly files: readonly string[]; readonly config: boolean } {
+  if (place.git === undefined) return { files: [], config: false };
+  const config = configure(place.root, place.git.common_dir);
+  const path = attributesPath(place);
+  const before = existsSync(path) ? readFileSync(path, "utf8") : "";
+  if (before.split(/\r?\n/).includes(LINE)) return { files: [], config };
+  const eol = before.includes("\r\n") ? "\r\n" : "\n";
+  writeFileSync(path, `${before}${before === "" || before.endsWith("\n") ? "" : eol}${LINE}${eol}`);
+  return { files: [path], config };
+}
+
+/** @returns true when the configuration was changed. */
+function configure(root: string, common_dir: string): boolean {
+  const path = join(common_dir, "config");
+  // Read before a process is started: most calls find it there.
+  if (existsSync(path) && readFileSync(path, "utf8").includes(`driver = ${DRIVER}`)) return false;
+  git(root, "config", "--local", "merge.lodestar.name", NAME);
+  return git(root, "config", "--local", "merge.lodestar.driver", DRIVER)?.exit === 0;
+}
+
+/** Takes out exactly what {@link installDriver} put in. @returns what was taken out. */
+export function uninstallDriver(place: Place): { readonly files: readonly string[]; readonly config: boolean } {
+  if (place.git === undefined) return { files: [], config: false };
+  const config = git(place.root, "config", "--local", "--remove-section", "merge.lodestar")?.exit === 0;
+  const path = attributesPath(place);
+  if (!existsSync(path)) return { files: [], config };
+  const before = readFileSync(path, "utf8");
+  const after = before.replaceAll(/^\.lodestar\/spec\.yaml merge=lodestar(?:\r?\n|$)/gm, "");
+  if (after === before) return { files: [], config };
+  if (after === "") rmSync(path);
+  else writeFileSync(path, after);
+  return { files: [path], config };
+}

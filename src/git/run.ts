@@ -1,0 +1,24 @@
+/** Git as a process, for what cannot be read from its files. */
+
+export interface GitRan {
+  readonly exit: number;
+  readonly out: Buffer;
+  readonly err: string;
+}
+
+/** Runs git in a folder, with the environment as it is (a hook's index is named there); `undefined` when it is not installed. */
+export function git(cwd: string, ...args: readonly string[]): GitRan | undefined {
+  try {
+    const ran = Bun.spawnSync(["git", ...args], { cwd, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+    return { exit: ran.exitCode, out: ran.stdout, err: ran.stderr.toString().trim() };
+  } catch (cause) {
+    if ((cause as { code?: string }).code === "ENOENT") return undefined;
+    throw cause;
+  }
+}
+
+/** What git prints, without the end of its last line; `undefined` when it fails or is not installed. */
+export function gitSays(cwd: string, ...args: readonly string[]): string | undefined {
+  const ran = git(cwd, ...args);
+  return ran?.exit === 0 ? ran.out.toString().replace(/\r?\n$/, "") : undefined;
+}

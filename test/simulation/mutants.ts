@@ -1,0 +1,490 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { HarnessSwitches } from "./history.ts";
+
+const SOURCE = join(import.meta.dir, "..", "..", "src");
+
+/** One rule of the product switched off, as source text; the product itself knows nothing of it. */
+export interface Mutant {
+  readonly name: string;
+  /** The row of counterexamples.md that the rule answers. */
+  readonly row?: number;
+  /** Promises of which one must be found broken; the first is what the rule is for. */
+  readonly breaks: readonly string[];
+  readonly edits: readonly { readonly file: string; readonly find: string; readonly replace: string }[];
+  readonly harness?: HarnessSwitches;
+  /** Where a hunt begins, and within how many histories it ends. */
+  readonly seed: number;
+  readonly within: number;
+}
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: "check-then-insert grant",
+    breaks: ["L1"],
+    seed: 1,
+    within: 300,
+    harness: { peeks: true },
+    edits: [
+      {
+        file: "runtime/sqlite/claim.ts",
+        find: "this.#live = liveLeases(step);",
+        replace: "this.#live = [...((globalThis as any).simulatedEarlyLeases ?? liveLeases(step))];",
+      },
+      {
+        file: "runtime/sqlite/leases.ts",
+        find: "on conflict (task_id, created_at) where ended is null do nothing\n",
+        replace: "",
+      },
+      {
+        file: "runtime/sqlite/migrations/0001-runtime.sql",
+        find: "create unique index lease_open",
+        replace: "create index lease_open",
+      },
+    ],
+  },
+  {
+    name: "token reuse",
+    breaks: ["L2"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "runtime/sqlite/leases.ts",
+        find: "fencing_token: step.nextToken(),",
+        replace: "fencing_token: step.reusedToken(key),",
+      },
+      {
+        file: "runtime/sqlite/step.ts",
+        find: "  nextVersion(): number {",
+        replace: `  reusedToken(key: any): number {
+    const old = this.sql.get<any>("select max(fencing_token) as token from lease where task_id = $task_id and created_at = $created_at", { task_id: key.task_id, created_at: key.created_at });
+    if (old?.token == null) return this.nextToken();
+    this.sql.run("delete from lease where fencing_token = $token", { token: old.token });
+    return old.token;
+  }
+  nextVersion(): number {`,
+      },
+    ],
+  },
+  {
+    name: "spec written before the commit",
+    breaks: ["T2"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "commands/task/finishing.ts",
+        find: '    fault("before-finish");',
+        replace: `    await session.save((index) => steps.flatMap((step: any) => outcomeEdit(index, { ...step.key, ...step.after, version: 0, worktree: context.worktree, branch: context.head().branch, at: 0 }, step.change) ?? []));`,
+      },
+    ],
+  },
+  {
+    name: "outbox row lost",
+    breaks: ["T2"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "runtime/sqlite/outcomes.ts",
+        find: "  return row.outbox_id;",
+        replace:
+          '  step.sql.run("delete from outbox where outbox_id = $id", { id: row.outbox_id });\n  return row.outbox_id;',
+      },
+    ],
+  },
+  {
+    name: "outbox row cleared before the spec is written",
+    breaks: ["T2"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "commands/task/finishing.ts",
+        find: "    await session.save((index) =>\n      fresh.filter",
+        replace:
+          "    await runtime.settle(fresh.flatMap(({ outbox_id }) => outbox_id ?? []));\n    await session.save((index) =>\n      fresh.filter",
+      },
+    ],
+  },
+  {
+    name: "join that is no lattice",
+    row: 15,
+    breaks: ["T1", "T2", "T3"],
+    seed: 180,
+    within: 300,
+    edits: [
+      {
+        file: "core/status.ts",
+        find: "return { reopens: unionReopens(a.reopens, b.reopens), rank: 0, verified: false };",
+        replace: "return a;",
+      },
+    ],
+  },
+  {
+    name: "another process's lock is no obstacle",
+    row: 1,
+    breaks: ["S3", "T2", "Defect"],
+    seed: 1,
+    within: 300,
+    harness: { noLock: true },
+    edits: [
+      {
+        file: "spec/lock.ts",
+        find: "  const before = chains.get(path) ?? Promise.resolve();",
+        replace: "  return body();\n  const before = chains.get(path) ?? Promise.resolve();",
+      },
+      {
+        file: "spec/file.ts",
+        find: '    fault("before-rename");',
+        replace: '    await (globalThis as any).simulatedYield?.();\n    fault("before-rename");',
+      },
+    ],
+  },
+  {
+    name: "an open runtime is not compared with its path",
+    row: 2,
+    breaks: ["L6", "L5", "T2", "T1", "Defect"],
+    seed: 1,
+    within: 300,
+    edits: [{ file: "runtime/sqlite/connection.ts", find: "  return MOVED[0] === 1;", replace: "  return false;" }],
+  },
+  {
+    name: "the spec's key is not compared before the rename",
+    row: 4,
+    breaks: ["S3", "T2", "Identity"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "spec/file.ts",
+        find: "if (specKey(request.path) !== request.expected) {",
+        replace: "if (specKey(request.path) === undefined) {",
+      },
+    ],
+  },
+  {
+    name: "done without an agent is taken for the last holder's",
+    row: 5,
+    breaks: ["L3"],
+    seed: 28,
+    within: 300,
+    edits: [
+      { file: "lease/rules.ts", find: '  if (holders.length > 1) return { kind: "agent_required" };\n', replace: "" },
+    ],
+  },
+  {
+    name: "a repeated done is a new done",
+    row: 6,
+    breaks: ["L2", "L4", "L3", "T1"],
+    seed: 73,
+    within: 300,
+    edits: [
+      {
+        file: "lease/finishing.ts",
+        find: 'return kind === "work" && (ended === "done" || ended === "verified");',
+        replace: "return false;",
+      },
+      {
+        file: "lease/finishing.ts",
+        find: '  if (meant.kind === "grant" && meant.grant.kind === "work" && hasRight(meant.grant, grants)) {',
+        replace:
+          '  if (meant.kind === "grant" && meant.grant.ended === "done") return acting(meant.grant.agent_id, undefined);\n  if (meant.kind === "grant" && meant.grant.kind === "work" && hasRight(meant.grant, grants)) {',
+      },
+    ],
+  },
+  {
+    name: "a repeated next --claim grants one more",
+    row: 7,
+    breaks: ["L4"],
+    seed: 19,
+    within: 300,
+    edits: [
+      {
+        file: "runtime/sqlite/claim.ts",
+        find: "const held = resume ?",
+        replace: "const held = resume && Date.now() < 0 ?",
+      },
+    ],
+  },
+  {
+    name: "commands renew all that their agent holds",
+    row: 7,
+    breaks: ["L8"],
+    seed: 26,
+    within: 300,
+    edits: [
+      {
+        file: "commands/settle-up.ts",
+        find: "  const lease = (await runtime.lookup([named])).find((each) => each.lease?.agent_id === agent_id)?.lease;",
+        replace: "  const lease = (await runtime.agents()).leases.find((each) => each.agent_id === agent_id);",
+      },
+    ],
+  },
+  {
+    name: "the time is read before the wait for the lock",
+    row: 8,
+    breaks: ["L5"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "runtime/sqlite/step.ts",
+        find: "    const wall = clock.now();",
+        replace: "    const wall = (globalThis as any).simulatedEarlyNow ?? clock.now();",
+      },
+    ],
+  },
+  {
+    name: "time never goes back, and stands still",
+    row: 9,
+    breaks: ["L5"],
+    seed: 1,
+    within: 300,
+    edits: [
+      { file: "runtime/sqlite/step.ts", find: "Math.max(row.clock_offset, now - wall)", replace: "row.clock_offset" },
+    ],
+  },
+  {
+    name: "time follows the wall back",
+    row: 9,
+    breaks: ["L5"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "runtime/sqlite/step.ts",
+        find: "return Math.max(wall + row.clock_offset, row.last_now);",
+        replace: "return wall;",
+      },
+    ],
+  },
+  {
+    name: "leases end when the clock jumps",
+    breaks: ["L5"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "runtime/sqlite/step.ts",
+        find: "    if (options.sweep) {",
+        replace:
+          "    if (wall + row.clock_offset < row.last_now) sql.run(\"update lease set ended = 'expired' where ended is null\");\n    if (options.sweep) {",
+      },
+    ],
+  },
+  {
+    name: "leases end a second early",
+    breaks: ["L5"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "runtime/sqlite/step.ts",
+        find: "{ now: this.now },\n    );\n    for",
+        replace: "{ now: this.now + 1000 },\n    );\n    for",
+      },
+    ],
+  },
+  {
+    name: "tokens restart with a new runtime",
+    row: 10,
+    breaks: ["L2"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "runtime/sqlite/migrate.ts",
+        find: "0, $now, $now, $now, 0, $now, $now)",
+        replace: "0, $now, 0, 0, 0, $now, $now)",
+      },
+      { file: "runtime/sqlite/step.ts", find: "Math.max(this.#token + 1, this.now)", replace: "this.#token + 1" },
+    ],
+  },
+  {
+    name: "outbox rows name no branch",
+    row: 12,
+    breaks: ["T2"],
+    seed: 17,
+    within: 300,
+    edits: [
+      {
+        file: "commands/outcome.ts",
+        find: "row.target_worktree === worktree && row.target_branch === branch;",
+        replace: "row.target_worktree === worktree;",
+      },
+    ],
+  },
+  {
+    name: "a commit is written to whatever is checked out by then",
+    row: 12,
+    breaks: ["T2"],
+    seed: 34,
+    within: 300,
+    edits: [
+      {
+        file: "commands/task/finishing.ts",
+        find: "outcome.branch === context.head().branch;",
+        replace: "outcome.branch !== undefined;",
+      },
+    ],
+  },
+  {
+    name: "the runtime learns from specs",
+    row: 13,
+    breaks: ["T1"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "commands/look.ts",
+        find: "  const where = {\n",
+        replace: `  for (const { task, outcome } of index.tasks()) {
+    if (outcome.rank === 0 || mode === "read") continue;
+    const key = keyOf(task);
+    const known = (await runtime.lookup([task.id])).some((each) => each.outcome !== undefined);
+    if (known) continue;
+    await runtime.finish({ seen: Number.MAX_SAFE_INTEGER, steps: [{ key, change: "done", before: { ...outcome, rank: 0 as const, verified: false }, after: outcome, claimable: true, basis: [], unblocked: [] }], force: true, verify: "any", worktree: context.worktree, branch: context.head().branch });
+  }
+  const where = {
+`,
+      },
+    ],
+  },
+  {
+    name: "an id alone is a task's identity",
+    row: 14,
+    breaks: ["T1", "T2", "T3", "L6", "L9"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "core/task.ts",
+        find: "return { task_id: task.id, created_at: createdKey(task.created_at) };",
+        replace: 'return { task_id: task.id, created_at: "" };',
+      },
+    ],
+  },
+  {
+    name: "deleted after it was verified still blocks",
+    row: 17,
+    breaks: ["T3"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "core/status.ts",
+        find: "return outcome.rank >= 2 && outcome.verified;",
+        replace: "return outcome.rank === 2;",
+      },
+    ],
+  },
+  {
+    name: "the spec is not looked at after a grant",
+    row: 18,
+    breaks: ["L9"],
+    seed: 99,
+    within: 300,
+    edits: [
+      { file: "commands/task/taking.ts", find: "  if (fresh.length === 0 ||", replace: "  if (fresh.length >= 0 ||" },
+    ],
+  },
+  {
+    name: "outcomes since the look are not compared",
+    row: 20,
+    breaks: ["T1", "T3", "L9"],
+    seed: 19,
+    within: 300,
+    edits: [
+      {
+        file: "runtime/sqlite/outcomes.ts",
+        find: "  if (runtime.last_version <= seen) return false;",
+        replace: "  return runtime.last_version < 0;",
+      },
+    ],
+  },
+  {
+    name: "a missing dependency is not named",
+    row: 25,
+    breaks: ["T5"],
+    seed: 27,
+    within: 300,
+    edits: [
+      {
+        file: "spec/schedule.ts",
+        find: "isSatisfied(standing.outcome) && !isSatisfied(standing.stated) ?",
+        replace: "isSatisfied(standing.outcome) && !isSatisfied(standing.outcome) ?",
+      },
+    ],
+  },
+  {
+    name: "any lease that was not given back gives its right",
+    breaks: ["L2", "L3", "Defect"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "lease/rules.ts",
+        find: "return grant.ended === undefined && grants.at(-1)?.fencing_token === grant.fencing_token;",
+        replace: "return grant.ended === undefined;",
+      },
+    ],
+  },
+  {
+    name: "the runtime's outcomes do not count",
+    breaks: ["T1", "T3"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "spec/schedule.ts",
+        find: "const outcome = known === undefined ? stated : joinOutcomes(stated, known);",
+        replace: "const outcome = stated;",
+      },
+    ],
+  },
+  {
+    name: "the index is believed whatever the file is",
+    breaks: ["T1", "T3", "S3", "T2", "Defect", "L9"],
+    seed: 1,
+    within: 300,
+    edits: [
+      {
+        file: "spec/plane.ts",
+        find: "if (header !== undefined && header.key === key && header.settled) return index;",
+        replace: "if (header !== undefined) return index;",
+      },
+    ],
+  },
+];
+
+/** The whole text of a source, with the mutant's edits. @throws Error when the product no longer has what is to be replaced. */
+export function mutated(mutant: Mutant, file: string): string {
+  let text = readFileSync(join(SOURCE, file), "utf8");
+  for (const edit of mutant.edits) {
+    if (edit.file !== file) continue;
+    if (text.split(edit.find).length !== 2)
+      throw new Error(`The mutant "${mutant.name}" does not find its text exactly once in src/${file}: ${edit.find}`);
+    text = text.replace(edit.find, () => edit.replace);
+  }
+  return text;
+}
+
+/** Makes this process load the product with one rule off. To be called before anything of the product is imported. */
+export function install(mutant: Mutant): void {
+  const files = new Map(
+    [...new Set(mutant.edits.map(({ file }) => file))].map((file) => [join(SOURCE, file), mutated(mutant, file)]),
+  );
+  Bun.plugin({
+    name: "a rule switched off",
+    setup(build) {
+      for (const [path, contents] of files) {
+        const filter = new RegExp(`^${path.replaceAll(/[^\w/]/g, "\\$&")}$`);
+        build.onLoad({ filter }, () =>
+          path.endsWith(".sql") ? { exports: { default: contents }, loader: "object" } : { contents, loader: "ts" },
+        );
+      }
+    },
+  });
+}

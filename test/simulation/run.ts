@@ -1,0 +1,71 @@
+/**
+ * Runs histories in a process of its own, because it puts itself between the product and the world.
+ *
+ *   bun test/simulation/run.ts --seed 1 --histories 100 [--seconds 10]   a line of JSON at the end
+ *   bun test/simulation/run.ts --seed 1 --replay                         the whole history of one seed
+ *   … --mutant "token reuse"                                            with one rule of the product switched off
+ */
+import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { Counts, Told } from "./history.ts";
+import { install, MUTANTS } from "./mutants.ts";
+
+export interface Report {
+  readonly histories: number;
+  readonly counts: Counts;
+  readonly violations: readonly { readonly seed: number; readonly promise: string; readonly message: string }[];
+  /** A digest of everything that happened: the same for the same seeds. */
+  readonly digest: string;
+}
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string", default: "1" },
+    histories: { type: "string", default: "1000000" },
+    seconds: { type: "string", default: "1000000" },
+    mutant: { type: "string" },
+    replay: { type: "boolean", default: false },
+    /** Stops at the first violation. */
+    first: { type: "boolean", default: false },
+  },
+});
+
+const mutant = MUTANTS.find(({ name }) => name === values.mutant);
+if (values.mutant !== undefined && mutant === undefined) throw new Error(`There is no mutant ${values.mutant}.`);
+if (mutant !== undefined) install(mutant);
+const { noCounts, simulate } = await import("./history.ts");
+
+/** In memory where there is such a folder: thousands of files are made and synced. */
+const BASE = join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), `lodestar-simulation-${process.pid}`);
+
+const counts = noCounts();
+const violations: { seed: number; promise: string; message: string }[] = [];
+let histories = 0;
+let digest = 0n;
+const until = performance.now() + Number(values.seconds) * 1000;
+for (let seed = Number(values.seed); histories < Number(values.histories) && performance.now() < until; seed += 1) {
+  const told: Told = await simulate(seed, BASE, mutant?.harness);
+  histories += 1;
+  for (const name of Object.keys(counts) as (keyof Counts)[]) counts[name] += told.counts[name];
+  digest = Bun.hash(told.log.join("\n").replaceAll(BASE, ""), digest) as bigint;
+  if (values.replay) {
+    for (const line of told.log) console.log(line);
+    console.log(
+      told.violation === undefined ? "No violation." : `${told.violation.promise}: ${told.violation.message}`,
+    );
+    break;
+  }
+  if (told.violation === undefined) continue;
+  const { promise, message } = told.violation;
+  violations.push({ seed, promise, message });
+  console.error(`seed ${seed}: ${message}\n  replay: ${replayCommand(seed)}`);
+  if (values.first) break;
+}
+if (!values.replay)
+  console.log(JSON.stringify({ histories, counts, violations, digest: digest.toString(36) } satisfies Report));
+
+function replayCommand(seed: number): string {
+  return `bun test/simulation/run.ts --seed ${seed} --replay${mutant === undefined ? "" : ` --mutant ${JSON.stringify(mutant.name)}`}`;
+}
