@@ -3,7 +3,12 @@ import { join } from "node:path";
 import { git, gitSays } from "./run.ts";
 import type { Place } from "./worktree.ts";
 
-const DRIVER = "lodestar git merge-driver %O %A %B %P";
+/**
+ * Where `lodestar` is not on the path, Git's own textual merge takes its place: a driver that cannot be started would leave our side in
+ * the file without a marker, as if theirs had been nothing.
+ */
+const DRIVER =
+  "if command -v lodestar >/dev/null 2>&1; then lodestar git merge-driver %O %A %B %P; else git merge-file %A %O %B; fi";
 const NAME = "Lodestar: task by task, field by field";
 const LINE = ".lodestar/spec.yaml merge=lodestar";
 
@@ -44,7 +49,7 @@ export function installDriver(place: Place): { readonly files: readonly string[]
 function configure(root: string, common_dir: string): boolean {
   const path = join(common_dir, "config");
   // Read before a process is started: most calls find it there.
-  if (existsSync(path) && readFileSync(path, "utf8").includes(`driver = ${DRIVER}`)) return false;
+  if (existsSync(path) && readFileSync(path, "utf8").includes(`driver = "${DRIVER}"`)) return false;
   git(root, "config", "--local", "merge.lodestar.name", NAME);
   return git(root, "config", "--local", "merge.lodestar.driver", DRIVER)?.exit === 0;
 }

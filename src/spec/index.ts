@@ -196,13 +196,13 @@ export class SpecIndex {
     return row === undefined ? undefined : (JSON.parse(row.body) as Task);
   }
 
-  /** Where a task's block is to be looked for. */
   /** The hash of each task's block in base 36, by id. */
   hashes(): Map<string, string> {
     const rows = this.#all<{ id: string; hash: string }>("select id, hash from task");
     return new Map(rows.map(({ id, hash }) => [id, hash]));
   }
 
+  /** Where a task's block is to be looked for. */
   locate(id: string): { readonly hash: bigint; readonly length: number } | undefined {
     const row = this.#get<{ hash: string; length: number }>("select hash, length from task where id = ?", id);
     return row === undefined ? undefined : { hash: readHash(row.hash), length: row.length };

@@ -13,6 +13,16 @@ import { type Worktree, World } from "./world.ts";
 
 /** What the simulation has found, each as the shortest history that shows it. */
 
+const SPEC = `project:
+  name: sim
+  conventions: {}
+tasks:
+  A:
+    title: Task A
+    status: ready
+    created_at: 2026-01-01T00:00:00.000Z
+`;
+
 async function call(
   world: World,
   worktree: Worktree,
@@ -40,7 +50,7 @@ async function call(
 }
 
 test("T2, counterexample 12: a commit is not written to a branch that was checked out after it", async () => {
-  const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {});
+  const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {}, SPEC);
   try {
     const [worktree] = world.worktrees as [Worktree];
     await call(world, worktree, "agent.join", { agent_id: "A1" });
@@ -82,7 +92,7 @@ test("T2, counterexample 12: a commit is not written to a branch that was checke
 });
 
 test("T2, T3: deleting work that was verified elsewhere says so in the spec, and no later command writes it again", async () => {
-  const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {});
+  const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {}, SPEC);
   try {
     const [worktree] = world.worktrees as [Worktree];
     await call(world, worktree, "agent.join", { agent_id: "A1" });

@@ -29,12 +29,12 @@ export class World {
   readonly #log: (line: string) => void;
   #serial = 0;
 
-  constructor(base: string, random: SeededRandom, worktrees: number, log: (line: string) => void) {
+  constructor(base: string, random: SeededRandom, worktrees: number, log: (line: string) => void, spec?: string) {
     this.base = base;
     this.#random = random;
     this.#log = log;
     rmSync(base, { recursive: true, force: true });
-    const first = this.#firstSpec();
+    const first = spec ?? this.#firstSpec();
     const git = path(base, "main", ".git");
     mkdirSync(path(git, "objects"), { recursive: true });
     mkdirSync(path(git, "refs", "heads"), { recursive: true });

@@ -21,7 +21,7 @@ export default command({
     changed: List(Text({ description: "Files and settings that were written" })),
     kept: Optional(List(Text({ description: "Hooks that were there before; they run first" }))),
   }),
-  errors: ["NOT_A_REPOSITORY", "READ_ONLY"],
+  errors: ["NOT_A_REPOSITORY"],
   examples: [
     { line: "lodestar git install", shows: "The merge driver" },
     { line: "lodestar git install --hooks", shows: "The merge driver and the hooks" },

@@ -22,7 +22,7 @@ export default command({
     path: Optional(Text({ minLength: 1, description: "What is merged, for messages (%P)" })),
   }),
   output: Shape({ path: Text(), conflicts: List(ConflictShape), cycles: CyclesShape }),
-  errors: ["MERGE_CONFLICT", "PATH_NOT_FOUND"],
+  errors: ["MERGE_CONFLICT"],
   examples: [{ line: "lodestar git merge-driver base.yaml ours.yaml theirs.yaml", shows: "As Git calls it" }],
   run: async (input, context) => {
     const path = input.path ?? input.ours;

@@ -28,7 +28,7 @@ export default command({
     decided: Optional(List(ConflictShape)),
     cycles: CyclesShape,
   }),
-  errors: ["MERGE_CONFLICT", "PATH_NOT_FOUND", "SPEC_INVALID", "SPEC_CONFLICT_MARKERS"],
+  errors: ["MERGE_CONFLICT"],
   examples: [
     { line: "lodestar git merge --base base.yaml --ours ours.yaml --theirs theirs.yaml", shows: "Print the result" },
   ],

@@ -42,7 +42,7 @@ export default command({
     take: Optional(OneOf(["ours", "theirs"], { description: "Whose value counts where both changed a field" })),
   }),
   output: Output,
-  errors: ["MERGE_CONFLICT", "PATH_NOT_FOUND", "SPEC_INVALID", "SPEC_CONFLICT_MARKERS", "BUSY", "READ_ONLY"],
+  errors: ["MERGE_CONFLICT"],
   examples: [
     { line: "lodestar git resolve", shows: "After a merge that left conflicts in the spec" },
     { line: "lodestar git resolve --take theirs", shows: "Their value wherever both changed a field" },

@@ -18,7 +18,7 @@ export default command({
     removed: List(Text({ description: "Files and settings that were taken out or shortened" })),
     restored: Optional(List(Text({ description: "Hooks that are back under their own names" }))),
   }),
-  errors: ["NOT_A_REPOSITORY", "READ_ONLY"],
+  errors: ["NOT_A_REPOSITORY"],
   examples: [{ line: "lodestar git uninstall", shows: "Take it all out" }],
   run: async (_input, context) => {
     requireGit(context);
