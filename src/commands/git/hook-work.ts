@@ -110,7 +110,10 @@ async function addTrailers([file, source]: readonly string[], agent_id: string, 
   let tasks = held.map(({ task_id }) => task_id);
   if (tasks.length === 0) {
     const since = Number(gitSays(context.place.worktree, "log", "-1", "--format=%ct") ?? "0") * 1000;
-    const page = await runtime.events({ since, types: ["task.done"], agent_id, limit: 100 });
+    const query = { types: ["task.done"], agent_id, limit: 100 };
+    const asked = await runtime.events({ ...query, since });
+    // A runtime younger than the commit has nothing from before it: all that it keeps came since.
+    const page = asked.kind === "pruned" ? await runtime.events({ ...query, since: 0 }) : asked;
     const done = page.kind === "page" ? page.events.flatMap(({ task_id }) => task_id ?? []) : [];
     const known = done.length === 0 ? [] : await runtime.lookup([...new Set(done)]);
     const { branch } = context.head();
