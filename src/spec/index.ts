@@ -113,7 +113,8 @@ export class SpecIndex {
       // The log stays when the last reader leaves: making and removing it would cost every call two files.
       database.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
       // Without power-loss durability (it is a cache), but never torn: WAL with NORMAL keeps its order.
-      database.run("pragma busy_timeout = 2000; pragma synchronous = normal");
+      // An emptied log is cut off: whoever opens it next would read all of it again.
+      database.run("pragma busy_timeout = 2000; pragma synchronous = normal; pragma journal_size_limit = 0");
       if (formatOf(database) !== FORMAT) prepareFile(database);
       return new SpecIndex(database);
     } catch {
