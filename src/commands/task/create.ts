@@ -59,7 +59,9 @@ export default command({
     const made = await context.spec.locked((session) =>
       session.save((index) => {
         // A repeat whose first try was saved before it could answer.
-        if (index.task(plan.id)?.task.created_at === plan.now) return [];
+        // Only under a key: without one, another process may have made the same id in the same millisecond.
+        const there = context.idempotency("plan") === undefined ? undefined : index.task(plan.id)?.task;
+        if (there?.created_at === plan.now && there.title === task.title) return [];
         checkFreeId(index, known, plan.id, plan.now);
         checkDependencies(index, plan.id, task.depends_on);
         const after = index.predecessor(plan.id);

@@ -95,12 +95,12 @@ export default command({
     const known = (await runtime?.lookup(named.map(({ id }) => id))) ?? [];
     const mode = input.on_existing ?? "error";
     let planned: Plan;
-    if (input.dry_run === true) planned = plan(index, named, known, mode, now);
+    if (input.dry_run === true) planned = plan(index, named, known, mode, now, false);
     else {
       planned = await context.spec.locked(async (session) => {
         let latest: Plan = { created: [], updated: [], skipped: [], edits: [] };
         await session.save((current) => {
-          latest = plan(current, named, known, mode, now);
+          latest = plan(current, named, known, mode, now, context.idempotency("plan") !== undefined);
           return latest.edits;
         });
         return latest;
@@ -250,6 +250,7 @@ function plan(
   known: readonly RuntimeTask[],
   mode: (typeof CONFLICTS)[number],
   now: string,
+  isKeyed: boolean,
 ): Plan {
   const made: Plan = { created: [], updated: [], skipped: [], edits: [] };
   const coming = new Set(named.map(({ id }) => id));
@@ -263,7 +264,7 @@ function plan(
         details: { task_id: missing[0], missing },
       });
     // A repeat of a call that was saved before it could answer finds its own tasks.
-    if (there !== undefined && there.created_at === now) {
+    if (isKeyed && there?.created_at === now && there.title === item.title) {
       made.created.push(id);
       continue;
     }
