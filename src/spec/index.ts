@@ -1,7 +1,7 @@
 import { constants, Database, type SQLQueryBindings, type Statement } from "bun:sqlite";
 import { lstatSync } from "node:fs";
-import { descendantCounts, findCycle, nodesOnCycles } from "../core/graph.ts";
-import { isSatisfied, NO_OUTCOME, type Outcome, STATUSES, type Status } from "../core/status.ts";
+import { descendantCounts, type Edges, findCycle, nodesOnCycles } from "../core/graph.ts";
+import { isSatisfied, type Outcome, STATUSES, type Status } from "../core/status.ts";
 import { createdKey, type KnownOutcome, specOutcome, type Task } from "../core/task.ts";
 import type { SpecKey } from "./key.ts";
 import type { Layout, Problem, Project, Spec } from "./model.ts";
@@ -47,7 +47,7 @@ export interface TaskFilter {
 }
 
 /** Raised when what the index holds changes shape: an older or newer file is thrown away and made again. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 const SCHEMA = `
 create table header (one integer primary key check (one = 1), body text not null);
@@ -57,6 +57,7 @@ create table task (
   status text not null,
   priority integer not null,
   unblocks integer not null,
+  satisfied integer not null,
   claimable integer not null,
   in_cycle integer not null,
   labels text not null,
@@ -70,6 +71,33 @@ create table dependency (task_id text not null, depends_on text not null, primar
 create index dependency_task on dependency (task_id);
 create table mirror (task_id text not null, created_at text not null, body text not null, primary key (task_id, created_at)) without rowid;
 `;
+
+/** What {@link IndexedTask.claimable} says, of the row at hand: a missing dependency is not satisfied. */
+const CLAIMABLE = `(status = 'ready' and in_cycle = 0 and not exists (
+  select 1 from dependency d left join task need on need.id = d.depends_on
+  where d.task_id = task.id and coalesce(need.satisfied, 0) = 0))`;
+
+/** A task's place in the graph, as its row holds it. */
+interface Place {
+  readonly unblocks: number;
+  readonly in_cycle: 0 | 1;
+}
+
+const NO_PLACE: Place = { unblocks: 0, in_cycle: 0 };
+
+type Places = (id: string) => Place;
+
+function placesIn(edges: Edges, deleted: ReadonlySet<string>): Places {
+  const counts = descendantCounts(edges, (id) => !deleted.has(id));
+  const cyclic = nodesOnCycles(edges);
+  return (id) => ({ unblocks: counts.get(id) ?? 0, in_cycle: cyclic.has(id) ? 1 : 0 });
+}
+
+/** The same from a spec that was read whole: rows are then written once, not written and updated. */
+function placesOf({ tasks }: Spec): Places {
+  const deleted = tasks.filter(({ task }) => task.status === "deleted").map(({ task }) => task.id);
+  return placesIn(new Map(tasks.map(({ task }) => [task.id, task.depends_on])), new Set(deleted));
+}
 
 interface Row {
   readonly body: string;
@@ -224,10 +252,13 @@ export class SpecIndex {
       const before = new Map(
         this.#all<{ id: string; hash: string }>("select id, hash from task").map((row) => [row.id, row.hash]),
       );
-      const changed: TaskChange[] = [];
+      const changed: { readonly block: TaskChange; readonly was: IndexedTask | undefined }[] = [];
       for (const block of spec.tasks) {
-        if (before.get(block.task.id) !== block.hash.toString(36)) changed.push(block);
-        before.delete(block.task.id);
+        const { id } = block.task;
+        const hash = before.get(id);
+        if (hash !== block.hash.toString(36))
+          changed.push({ block, was: hash === undefined ? undefined : this.task(id) });
+        before.delete(id);
       }
       const header: Header = {
         ...seen,
@@ -244,8 +275,11 @@ export class SpecIndex {
       const resettled = changed.length + before.size > 0 ? { ...header, runtime_id: "", runtime_version: 0 } : header;
       if (resettled !== header) this.#run("delete from mirror");
       for (const id of before.keys()) this.#remove(id);
-      for (const change of changed) this.#put(change);
-      if (changed.length + before.size > 0) this.#recomputeGraph();
+      if (changed.length + before.size > 0) {
+        const places = placesOf(spec);
+        for (const { block, was } of changed) this.#put(block, was, places(block.task.id));
+        this.#recomputeGraph(places);
+      }
       this.#saveHeader({ ...resettled, ...this.#countAll() });
     });
   }
@@ -353,18 +387,19 @@ export class SpecIndex {
     return this.#all<{ body: string }>("select body from mirror").map((row) => JSON.parse(row.body) as O);
   }
 
-  #put({ task, hash, length }: TaskChange, was: IndexedTask | undefined = this.task(task.id)): void {
+  #put({ task, hash, length }: TaskChange, was: IndexedTask | undefined, place: Place = NO_PLACE): void {
     this.#run(
-      `insert into task (id, created_at, status, priority, unblocks, claimable, in_cycle, labels, hash, length, body)
-       values (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)
+      `insert into task (id, created_at, status, priority, unblocks, satisfied, claimable, in_cycle, labels, hash, length, body)
+       values (?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)
        on conflict (id) do update set created_at = excluded.created_at, status = excluded.status, priority = excluded.priority,
-         labels = excluded.labels, hash = excluded.hash, length = excluded.length, body = excluded.body`,
+         satisfied = excluded.satisfied, labels = excluded.labels, hash = excluded.hash, length = excluded.length, body = excluded.body`,
       task.id,
       createdKey(task.created_at),
       task.status,
       task.priority,
-      was?.unblocks ?? 0,
-      0,
+      place.unblocks,
+      isSatisfied(specOutcome(task)) ? 1 : 0,
+      place.in_cycle,
       JSON.stringify(task.labels),
       hash.toString(36),
       length,
@@ -403,46 +438,33 @@ export class SpecIndex {
     }
   }
 
-  #recomputeGraph(): void {
-    const edges = this.edges();
-    const status = new Map(
-      this.#all<{ id: string; status: Status }>("select id, status from task").map((row) => [row.id, row.status]),
-    );
-    const counts = descendantCounts(edges, (id) => status.get(id) !== "deleted");
-    const cyclic = nodesOnCycles(edges);
+  #places(): Places {
+    const deleted = this.#all<{ id: string }>("select id from task where status = 'deleted'");
+    return placesIn(this.edges(), new Set(deleted.map(({ id }) => id)));
+  }
+
+  /** Brings every row's place in the graph up to date, then what is claimable. */
+  #recomputeGraph(places: Places = this.#places()): void {
     for (const row of this.#all<{ id: string; unblocks: number; in_cycle: number }>(
       "select id, unblocks, in_cycle from task",
     )) {
-      const unblocks = counts.get(row.id) ?? 0;
-      const in_cycle = cyclic.has(row.id) ? 1 : 0;
+      const { unblocks, in_cycle } = places(row.id);
       if (row.unblocks !== unblocks || row.in_cycle !== in_cycle) {
         this.#run("update task set unblocks = ?, in_cycle = ? where id = ?", unblocks, in_cycle, row.id);
       }
     }
-    this.#recomputeClaimable(
-      this.#all<{ id: string }>("select id from task where claimable = 1 or status = 'ready'").map((row) => row.id),
-    );
+    this.#run(`update task set claimable = ${CLAIMABLE} where claimable <> ${CLAIMABLE}`);
   }
 
   /** @returns by how much the number of claimable tasks grew. */
   #recomputeClaimable(ids: Iterable<string>): number {
-    const satisfied = new Map<string, boolean>();
-    const isMet = (id: string): boolean => {
-      let met = satisfied.get(id);
-      if (met === undefined) {
-        met = isSatisfied(this.task(id)?.outcome ?? NO_OUTCOME);
-        satisfied.set(id, met);
-      }
-      return met;
-    };
     let delta = 0;
     for (const id of ids) {
-      const row = this.task(id);
-      if (row === undefined) continue;
-      const claimable = row.task.status === "ready" && !row.in_cycle && row.task.depends_on.every(isMet);
-      if (claimable === row.claimable) continue;
-      delta += claimable ? 1 : -1;
-      this.#run("update task set claimable = ? where id = ?", claimable ? 1 : 0, id);
+      const changed = this.#get<{ claimable: number }>(
+        `update task set claimable = ${CLAIMABLE} where id = ? and claimable <> ${CLAIMABLE} returning claimable`,
+        id,
+      );
+      if (changed !== undefined) delta += changed.claimable === 1 ? 1 : -1;
     }
     return delta;
   }

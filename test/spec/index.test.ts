@@ -1,0 +1,122 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import type { Status } from "../../src/core/status.ts";
+import { readSpec } from "../../src/spec/document.ts";
+import { SpecIndex } from "../../src/spec/index.ts";
+import type { Spec } from "../../src/spec/model.ts";
+
+/** `SEED=n` repeats a run. */
+const seed = Number(process.env.SEED ?? 20261122);
+
+interface Drawn {
+  readonly status: Status;
+  readonly verified: boolean;
+  /** By number; one that is not there is a missing dependency, a later one may close a cycle. */
+  readonly needs: readonly number[];
+}
+
+const drawn: fc.Arbitrary<Drawn> = fc.record({
+  status: fc.constantFrom("todo", "ready", "ready", "ready", "blocked", "done", "verified", "verified", "deleted"),
+  verified: fc.boolean(),
+  needs: fc.uniqueArray(fc.nat(9), { maxLength: 3 }),
+});
+/** By number, so that two of these differ by tasks that came, went and changed. */
+const graph = fc.array(fc.option(drawn, { nil: undefined }), { minLength: 1, maxLength: 9 });
+
+async function specOf(tasks: readonly (Drawn | undefined)[]): Promise<Spec> {
+  const lines = tasks.flatMap((task, i) =>
+    task === undefined
+      ? []
+      : [
+          `  T${i}:`,
+          "    title: x",
+          `    depends_on: [${task.needs.map((need) => `T${need}`).join(", ")}]`,
+          `    status: ${task.status}`,
+          ...(task.verified ? ["    verified_at: '2026-01-01T00:00:00.000Z'"] : []),
+        ],
+  );
+  const read = await readSpec(Buffer.from(`tasks:${lines.length === 0 ? " {}" : ""}\n${lines.join("\n")}\n`));
+  if (!read.ok) throw new Error(JSON.stringify(read.problems));
+  return read.spec;
+}
+
+const seen = (key: string) => ({ key, settled: true, digest: key });
+
+function stateOf(index: SpecIndex): unknown {
+  const { by_status, claimable } = index.header() ?? {};
+  return { rows: [...index.tasks()], by_status, claimable };
+}
+
+/** Claimable as model.md has it, straight from the definition. */
+function byDefinition(tasks: readonly (Drawn | undefined)[]): string[] {
+  const reaches = (from: number, to: number, past = new Set<number>()): boolean =>
+    (tasks[from]?.needs ?? []).some((need) => {
+      if (tasks[need] === undefined || past.has(need)) return false;
+      past.add(need);
+      return need === to || reaches(need, to, past);
+    });
+  const met = (need: number) =>
+    tasks[need]?.status === "verified" || (tasks[need]?.status === "deleted" && tasks[need]?.verified);
+  return tasks.flatMap((task, i) =>
+    task?.status === "ready" && !reaches(i, i) && task.needs.every(met) ? [`T${i}`] : [],
+  );
+}
+
+test(`T3: an index that follows edits is the same as one made anew, and right by definition (SEED=${seed})`, async () => {
+  await fc.assert(
+    fc.asyncProperty(graph, graph, async (before, after) => {
+      const followed = SpecIndex.memory();
+      const anew = SpecIndex.memory();
+      const changed = SpecIndex.memory();
+      const first = await specOf(before);
+      followed.refresh(first, seen("1"));
+      changed.refresh(first, seen("1"));
+      const spec = await specOf(after);
+      followed.refresh(spec, seen("2"));
+      anew.refresh(spec, seen("2"));
+      expect(stateOf(followed)).toEqual(stateOf(anew));
+      expect(
+        anew
+          .claimable({ limit: 99, offset: 0 })
+          .map(({ task }) => task.id)
+          .sort(),
+      ).toEqual(byDefinition(after));
+      // Edits of ours never take a task out of the file.
+      if (before.every((task, i) => task === undefined || after[i] !== undefined)) {
+        const were = new Map(first.tasks.map(({ task, hash }) => [task.id, hash]));
+        const edited = spec.tasks.filter(({ task, hash }) => were.get(task.id) !== hash);
+        changed.change(edited, "1", { key: "2", layout: spec.layout });
+        expect(stateOf(changed)).toEqual(stateOf(anew));
+      }
+    }),
+    { seed, numRuns: 400 },
+  );
+});
+
+test(`T3: after edits of statuses alone, dependents stand as in an index made anew (SEED=${seed})`, async () => {
+  const statuses = fc.array(
+    fc.tuple(fc.nat(8), fc.record({ status: drawn.map(({ status }) => status), verified: fc.boolean() })),
+    {
+      minLength: 1,
+      maxLength: 2,
+    },
+  );
+  await fc.assert(
+    fc.asyncProperty(graph, statuses, async (before, edits) => {
+      const after = [...before];
+      for (const [at, edit] of edits) {
+        const task = after[at];
+        if (task !== undefined) after[at] = { ...task, ...edit };
+      }
+      const [first, spec] = [await specOf(before), await specOf(after)];
+      const [changed, anew] = [SpecIndex.memory(), SpecIndex.memory()];
+      changed.refresh(first, seen("1"));
+      const were = new Map(first.tasks.map(({ task, hash }) => [task.id, hash]));
+      const edited = spec.tasks.filter(({ task, hash }) => were.get(task.id) !== hash);
+      changed.change(edited, "1", { key: "2", layout: spec.layout });
+      anew.refresh(spec, seen("2"));
+      expect(stateOf(changed)).toEqual(stateOf(anew));
+    }),
+    { seed, numRuns: 400 },
+  );
+});
