@@ -40,7 +40,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     ours: ["core/", "spec/", "lease/", "prd/", "git/", "runtime/store.ts", "commands/"],
     packages: [BUILT_IN],
   },
-  render: { ours: ["core/", "render/"], types: ["commands/command.ts"], packages: ["consola/utils"] },
+  render: { ours: ["core/", "render/"], types: ["commands/command.ts"], packages: ["consola/utils", "@viz-js/viz"] },
   cli: { ours: ["core/", "commands/", "render/", "cli/"], packages: ["citty"] },
   mcp: { ours: ["core/", "commands/", "render/", "mcp/"], packages: [BUILT_IN, /^@modelcontextprotocol\//] },
   web: { ours: ["core/", "commands/", "render/", "web/"], packages: [BUILT_IN, "@viz-js/viz"] },

@@ -1,6 +1,7 @@
 import type { EnvelopeAction } from "../commands/envelope.ts";
 import type { Answer } from "../commands/execute.ts";
 import type { View } from "../core/view.ts";
+import { drawn } from "../render/graph.ts";
 import { sanitise, sanitiseLine } from "../render/sanitise.ts";
 import { colours, type Page, type Paint, pad, plain, renderTerminal, wrap } from "../render/terminal.ts";
 import type { Io } from "./io.ts";
@@ -61,7 +62,7 @@ export async function people(argv: readonly string[], io: Io): Promise<People> {
       return io.offer(redraws && io.isTerminal("out") ? CLEAR + text : text);
     },
     async answer(answer, next) {
-      const result = renderTerminal(answer.view(), page);
+      const result = renderTerminal(await drawn(answer.view(), page), page);
       if (result !== "") io.out(result);
       const paint = await paintOf("err");
       if (answer.error !== undefined) {

@@ -1,6 +1,6 @@
 import type { Code } from "../core/errors.ts";
 import type { Static, TSchema } from "../core/schema.ts";
-import type { View } from "../core/view.ts";
+import type { Shown, View } from "../core/view.ts";
 import type { Context } from "./context.ts";
 
 /** What to do next: a command with its input, never a command line; each face writes it in its own way. */
@@ -58,7 +58,7 @@ export interface Command<I extends TSchema = TSchema, O extends TSchema = TSchem
   readonly run: (input: Static<I>, context: Context) => Promise<Static<O>>;
   /** Best first. */
   readonly next: (output: Static<O>, input: Static<I>) => readonly NextAction[];
-  readonly view: (output: Static<O>, input: Static<I>) => readonly View[];
+  readonly view: (output: Static<O>, input: Static<I>) => readonly Shown[];
 }
 
 /** How a command goes on answering. */

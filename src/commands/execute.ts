@@ -1,6 +1,6 @@
 import { check, type Issue } from "../core/check.ts";
 import { CODES, LodestarError } from "../core/errors.ts";
-import type { View } from "../core/view.ts";
+import type { Shown } from "../core/view.ts";
 import type { AnyCommand, NextAction } from "./command.ts";
 import type { Context } from "./context.ts";
 import type { EnvelopeError } from "./envelope.ts";
@@ -15,7 +15,7 @@ export interface Answer {
   readonly next: readonly NextAction[];
   readonly warnings: readonly string[];
   /** Made on demand: an answer in JSON never needs it. */
-  readonly view: () => readonly View[];
+  readonly view: () => readonly Shown[];
 }
 
 /**
@@ -108,7 +108,7 @@ export function refusal(cause: unknown, warnings: readonly string[] = []): Answe
 interface Carried {
   readonly data?: unknown;
   readonly next?: readonly NextAction[];
-  readonly view?: () => readonly View[];
+  readonly view?: () => readonly Shown[];
 }
 
 function usageError(command: AnyCommand, issues: readonly Issue[]): LodestarError {

@@ -26,6 +26,7 @@ export const REGISTRY: Readonly<Record<string, () => Promise<{ default: AnyComma
   "task.show": () => import("./task/show.ts"),
   "task.update": () => import("./task/update.ts"),
   "task.delete": () => import("./task/delete.ts"),
+  "task.graph": () => import("./task/graph.ts"),
   "git.install": () => import("./git/install.ts"),
   "git.uninstall": () => import("./git/uninstall.ts"),
   "git.resolve": () => import("./git/resolve.ts"),

@@ -266,3 +266,42 @@ function popCount(bits: number): number {
   n = (n & 0x33333333) + ((n >>> 2) & 0x33333333);
   return (((n + (n >>> 4)) & 0x0f0f0f0f) * 0x01010101) >>> 24;
 }
+
+/**
+ * The longest chain of nodes that follow each other, first to last; of several that are equally long the one that `order` puts
+ * first, node by node from the beginning. Nodes on a cycle belong to no chain.
+ *
+ * @param counted which nodes a chain may run through.
+ */
+export function longestChain(
+  edges: Edges,
+  counted: (node: string) => boolean,
+  order: (a: string, b: string) => number,
+): string[] {
+  const cyclic = nodesOnCycles(edges);
+  const chained = new Map(
+    [...edges]
+      .filter(([node]) => counted(node) && !cyclic.has(node))
+      .map(([node, needs]) => [node, needs.filter((need) => counted(need) && !cyclic.has(need))]),
+  );
+  const dependents = dependentsOf(chained);
+  const longest = new Map<string, { readonly length: number; readonly next?: string }>();
+  const better = (a: string | undefined, b: string): boolean => {
+    if (a === undefined) return true;
+    const difference = (longest.get(b)?.length ?? 0) - (longest.get(a)?.length ?? 0);
+    return difference > 0 || (difference === 0 && order(b, a) < 0);
+  };
+  for (const node of topologicalOrder(chained).reverse()) {
+    let next: string | undefined;
+    for (const dependent of dependents.get(node) ?? []) if (better(next, dependent)) next = dependent;
+    longest.set(node, {
+      length: 1 + (next === undefined ? 0 : (longest.get(next)?.length ?? 0)),
+      ...(next === undefined ? {} : { next }),
+    });
+  }
+  let at: string | undefined;
+  for (const node of chained.keys()) if (better(at, node)) at = node;
+  const chain: string[] = [];
+  for (; at !== undefined; at = longest.get(at)?.next) chain.push(at);
+  return chain;
+}

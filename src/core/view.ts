@@ -1,8 +1,20 @@
+import type { GraphFormat, TaskGraph } from "./task-graph.ts";
+
 /**
  * Presentation as data. A command's `view` returns these; `render/` turns them into terminal text or Markdown.
  * No colour, no width, no escape sequence is decided here.
  */
 export type Tone = "plain" | "strong" | "faint" | "good" | "warn" | "bad";
+
+/** What a command may show: plain views, and what must be drawn before it is text (`render/graph.ts`). */
+export type Shown = View | GraphView;
+
+export interface GraphView {
+  readonly kind: "graph";
+  readonly graph: TaskGraph;
+  /** None: an outline on a terminal, JSON elsewhere. */
+  readonly format?: GraphFormat;
+}
 
 export type View =
   | { readonly kind: "title"; readonly text: string }

@@ -28,3 +28,14 @@ export function sanitiseLine(text: string): string {
     .replaceAll(/\s*\n\s*/g, " ")
     .replaceAll("\t", " ");
 }
+
+/** JSON in which what would act on a terminal is written as `\u` escapes: shown safely, and still the same value. */
+export function escapeActing(json: string): string {
+  return json.replace(ACTING, (character) =>
+    // By halves: JSON writes what lies outside the first plane as a surrogate pair.
+    Array.from(
+      { length: character.length },
+      (_, i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, "0")}`,
+    ).join(""),
+  );
+}

@@ -70,14 +70,23 @@ test("the tables were read", () => {
   expect(shared.map(([name]) => name).sort()).toEqual(Object.keys(fields10).sort());
 });
 
-const VALUES: Readonly<Record<string, string>> = { "--ttl": "20m", "--format": "claude", "--status": "ready" };
+const VALUES: Readonly<Record<string, string>> = {
+  "--ttl": "20m",
+  "--format": "claude",
+  "task graph --format": "dot",
+  "--status": "ready",
+};
 
 describe.each(shared)("lodestar %s", (name, options) => {
   const later = listed("Options that are not there yet").get(name) ?? [];
   const words = name.split(" ");
   const place = options.filter(({ kind }) => kind === "argument").map(() => "T001");
   const value = (option: Option) =>
-    option.kind === "flag" ? [] : option.kind === "integer" ? ["7"] : [VALUES[option.names[0] ?? ""] ?? "x"];
+    option.kind === "flag"
+      ? []
+      : option.kind === "integer"
+        ? ["7"]
+        : [VALUES[`${name} ${option.names[0]}`] ?? VALUES[option.names[0] ?? ""] ?? "x"];
   /** `--schema` reads the whole line strictly and stops there. */
   const accepts = async (args: readonly string[]) => {
     using here = sandbox({ git: false });
@@ -193,6 +202,7 @@ test("the JSON fields of 1.0 are here under their names, or the page says what b
   await call("task", "claim", "OPEN", "--agent", "ALICE");
   await call("agent", "list");
   await call("task", "list");
+  await call("task", "graph");
   await call("task", "renew", "OPEN", "--agent", "ALICE");
   await call("task", "release", "OPEN", "--note", "half done");
   await call("task", "claim", "OPEN", "--agent", "ALICE");
