@@ -2,7 +2,7 @@ import { topologicalOrder } from "../../core/graph.ts";
 import { type GraphNode, type State, stateOf, type TaskGraph } from "../../core/task-graph.ts";
 import type { Tone } from "../../core/view.ts";
 import { sanitiseLine } from "../sanitise.ts";
-import { type Page, shorten } from "../terminal.ts";
+import { type Page, shorten, wrap } from "../terminal.ts";
 import { countStates, partsOf, stateText } from "./parts.ts";
 
 const SIGNS: Readonly<Record<State, { readonly sign: string; readonly tone: Tone }>> = {
@@ -85,9 +85,11 @@ export function graphOutline(graph: TaskGraph, page: Page): string {
     }
     stack.push(...inOrder(children.get(id) ?? []).reverse());
   }
-  const counts = countStates(nodes).map(([state, count]) => `${count} ${state} ${SIGNS[state].sign}`);
+  const counts = countStates(nodes).map(([state, count]) => `${SIGNS[state].sign} ${count} ${state}`);
   return [
-    paint("strong", `${nodes.length} ${nodes.length === 1 ? "task" : "tasks"}: ${counts.join(", ")}`),
+    ...wrap(`${nodes.length} ${nodes.length === 1 ? "task" : "tasks"}: ${counts.join(", ")}`, width).map((line) =>
+      paint("strong", line),
+    ),
     ...lines,
     ...(critical.size === 0
       ? []
