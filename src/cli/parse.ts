@@ -59,7 +59,7 @@ export function mentions(argv: readonly string[], ...flags: readonly string[]): 
 }
 
 /** What an option's name leads to: its field, and what giving it without a value means. */
-interface Entry {
+export interface Entry {
   readonly field: Field;
   /** Value of a flag given so; `undefined`: takes a value. */
   readonly flag?: boolean;
@@ -70,7 +70,7 @@ interface Entry {
 }
 
 /** Every way of writing an option of `command`: `--name`, `--no-name`, `--name-file`, `-n`. */
-function entriesOf(command: AnyCommand): Map<string, Entry> {
+export function entriesOf(command: AnyCommand): Map<string, Entry> {
   const entries = new Map<string, Entry>();
   for (const field of globalsOf(command)) {
     const entry: Entry = field.kind === "flag" ? { field, flag: true, global: field } : { field, global: field };

@@ -34,6 +34,9 @@ type Call =
  * @param argv the words after `lodestar`.
  */
 export async function runCli(argv: readonly string[], io: Io, house: House): Promise<number> {
+  if (argv[0] === "completions" && argv[1]?.startsWith("--complete=")) {
+    return (await import("./complete.ts")).complete(argv[1].slice("--complete=".length), argv.slice(3), io, house);
+  }
   const face = faceOf(argv, io);
   try {
     const call = await understand(argv, house);

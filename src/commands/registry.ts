@@ -7,6 +7,7 @@ export const REGISTRY: Readonly<Record<string, () => Promise<{ default: AnyComma
   doctor: () => import("./repo/doctor.ts"),
   reset: () => import("./repo/reset.ts"),
   version: () => import("./repo/version.ts"),
+  completions: () => import("./setup/completions.ts"),
   "agent.join": () => import("./agent/join.ts"),
   "agent.list": () => import("./agent/list.ts"),
   "agent.heartbeat": () => import("./agent/heartbeat.ts"),

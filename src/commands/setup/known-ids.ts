@@ -1,0 +1,94 @@
+import type { Context } from "../context.ts";
+import { type Look, look } from "../look.ts";
+import { offersFor } from "../task/offers.ts";
+
+/** Something that can be named in a call, with a word on it. */
+export interface Known {
+  readonly value: string;
+  readonly about: string;
+}
+
+/** Which tasks a call can mean. */
+export type TaskWish =
+  /** May be claimed now, in the order of `task next`. */
+  | "claimable"
+  | "reviewable"
+  /** Held: by the acting agent if that is known, else by anybody. */
+  | "held"
+  | "done"
+  /** Done, verified or deleted: what can be reopened. */
+  | "finished"
+  | "any";
+
+/** More than this nobody reads; typing another letter narrows it. */
+const MOST = 200;
+
+/** The tasks that a call can mean and whose ids begin with `prefix`. Reads only, and makes no file. */
+export async function tasksFor(wish: TaskWish, prefix: string, context: Context): Promise<Known[]> {
+  const agent_id = context.actor();
+  const seen = await look(context, "read", agent_id);
+  const found: Known[] = [];
+  for (const { value, about } of wanted(wish, seen, agent_id)) {
+    if (!value.startsWith(prefix)) continue;
+    found.push({ value, about });
+    if (found.length === MOST) break;
+  }
+  return found;
+}
+
+function* wanted(wish: TaskWish, seen: Look, agent_id: string | undefined): Generator<Known> {
+  if (wish === "claimable" || wish === "reviewable") {
+    const kind = wish === "claimable" ? "work" : "review";
+    const taking = { kind, ...(agent_id === undefined ? {} : { agent_id }) } as const;
+    for (const { task } of offersFor(seen, taking, undefined, Number.POSITIVE_INFINITY)) {
+      yield { value: task.id, about: task.title };
+    }
+    return;
+  }
+  if (wish === "held") {
+    const leases = seen.seen?.leases ?? [];
+    const own = leases.filter((lease) => lease.agent_id === agent_id);
+    for (const lease of agent_id === undefined ? leases : own) {
+      const title = seen.schedule.standing(lease.task_id)?.task.title ?? "";
+      yield { value: lease.task_id, about: agent_id === undefined ? `${lease.agent_id}: ${title}` : title };
+    }
+    return;
+  }
+  for (const { task } of seen.index.tasks()) {
+    const standing = seen.schedule.standing(task.id);
+    if (standing === undefined) continue;
+    const { status, outcome } = standing;
+    const fits = wish === "done" ? status === "done" : wish === "finished" ? outcome.rank > 0 : status !== "deleted";
+    if (fits) yield { value: task.id, about: `${status}: ${task.title}` };
+  }
+}
+
+/** The agents that have joined, those last seen first. */
+export async function agentsFor(context: Context): Promise<Known[]> {
+  const view = await (await context.runtimeIfAny())?.agents();
+  if (view === undefined) return [];
+  return view.agents
+    .filter((agent) => agent.left_at === undefined)
+    .sort((a, b) => b.last_seen_at - a.last_seen_at || (a.agent_id < b.agent_id ? -1 : 1))
+    .map(({ agent_id, display_name, role }) => ({
+      value: agent_id,
+      about: [display_name, role].filter(Boolean).join(", "),
+    }));
+}
+
+/** The labels in use, those of most tasks first. */
+export async function labelsFor(context: Context): Promise<Known[]> {
+  const { index } = await look(context, "read");
+  const counts = new Map<string, number>();
+  for (const { task } of index.tasks())
+    for (const label of task.labels) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return [...counts]
+    .sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
+    .map(([value, count]) => ({ value, about: `${count} ${count === 1 ? "task" : "tasks"}` }));
+}
+
+/** The features of the spec. */
+export async function featuresFor(context: Context): Promise<Known[]> {
+  const { header } = await look(context, "read");
+  return Object.entries(header.features).map(([value, ids]) => ({ value, about: `${ids.length} tasks` }));
+}
