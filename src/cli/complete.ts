@@ -16,7 +16,6 @@ type Answer = readonly Known[] | "files" | "dirs";
  * anything else (a hand-written spec may) is left to be typed, and nothing in a repository can act through a completion.
  */
 const PLAIN = /^[\p{L}\p{N}_][\p{L}\p{N}\p{M}_.:/+-]*$/u;
-const PLAIN_OPTION = /^--?[a-z][a-z0-9-]*(=[\p{L}\p{N}_][\p{L}\p{N}\p{M}_.:/+-]*)?$/u;
 /** Columns of a description: it stands beside the word. */
 const ABOUT = 60;
 
@@ -33,7 +32,7 @@ export async function complete(current: string, before: readonly string[], io: I
     if (typeof answer === "string") io.out(answer);
     else {
       const lines = answer
-        .filter(({ value }) => value.startsWith(current) && (PLAIN.test(value) || PLAIN_OPTION.test(value)))
+        .filter(({ value }) => value.startsWith(current))
         .map(({ value, about }) => `${value}\t${shorten(sanitiseLine(about), ABOUT)}`.trimEnd());
       io.out(["words", ...lines].join("\n"));
     }
@@ -200,7 +199,8 @@ async function values(
   };
   const from = async (read: (context: Context) => Promise<Known[]>): Promise<Known[]> => {
     const context = await open();
-    return context === undefined ? [] : read(context);
+    const known = context === undefined ? [] : await read(context);
+    return known.filter(({ value }) => PLAIN.test(value));
   };
   if (TASKS.has(field.name)) {
     const wish = field.byPosition ? (WISHES[command.name] ?? "any") : "any";
