@@ -55,7 +55,7 @@ test.each(commands)("%s: its examples are calls that can be understood", (name, 
   expect(inWords(command).usage).toStartWith(`lodestar ${wordsOf(name).join(" ")}`);
   for (const { line } of command.examples) {
     // `printf … | lodestar … > file`: the call itself.
-    const [, call = ""] = /(?:^|[|;&(]\s*|\s)lodestar((?:\s+(?:'[^']*'|"[^"]*"|[^\s|<>&;'"]+)+)*)/.exec(line) ?? [];
+    const [, call = ""] = /(?:^|[|;&(]\s*|\s)lodestar((?:\s+(?:'[^']*'|"[^"]*"|[^\s|<>&;)'"]+)+)*)/.exec(line) ?? [];
     const argv = [...call.matchAll(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g)].map(([word]) =>
       word.replaceAll(/'([^']*)'|"([^"]*)"/g, "$1$2"),
     );
