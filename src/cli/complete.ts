@@ -3,6 +3,7 @@ import type { Context } from "../commands/context.ts";
 import type { Known, TaskWish } from "../commands/setup/known-ids.ts";
 import { sanitiseLine } from "../render/sanitise.ts";
 import { shorten } from "../render/terminal.ts";
+import { optionText } from "./describe.ts";
 import type { Io } from "./io.ts";
 import { argumentsOf, type Field, GLOBALS, shownName } from "./options.ts";
 import { type Entry, entriesOf, looksLikeOption } from "./parse.ts";
@@ -145,7 +146,7 @@ function optionsOf(all: readonly (readonly [name: string, field: Field])[], give
     const isFile = field.long && name === `--${field.option}-file`;
     const isShown = name === `--${shownName(field)}` || isFile;
     const again = field.many || !given.some((option) => fields.get(option) === field);
-    return isShown && !field.hidden && again ? [{ value: name, about: field.description ?? "" }] : [];
+    return isShown && !field.hidden && again ? [{ value: name, about: optionText(field).description ?? "" }] : [];
   });
 }
 

@@ -1,6 +1,7 @@
 import type { AnyCommand } from "../commands/command.ts";
 import { CODES, type Code } from "../core/errors.ts";
-import { argumentsOf, type Field, fieldsOf, globalsOf, placeholder, shownName } from "./options.ts";
+import { AgentId } from "../core/schema.ts";
+import { argumentsOf, type Field, fieldsOf, GLOBALS, globalsOf, placeholder, shownName } from "./options.ts";
 import { metavariable, spoken } from "./parse.ts";
 
 export interface OptionText {
@@ -30,13 +31,25 @@ export interface Description {
   readonly examples?: readonly { readonly line: string; readonly shows: string }[];
 }
 
+/** What an option does, in words. Of a flag that is on by default the option turns it off: its words say so, too. */
+function aboutOf(field: Field): string | undefined {
+  const { description } = field;
+  // The schema of every agent id says only what it is; as an option it says who acts.
+  if (field.option === "agent" && description === AgentId.description) {
+    return GLOBALS.find(({ name }) => name === "agent")?.description;
+  }
+  if (description === undefined || shownName(field) === field.option) return description;
+  return `Do not ${description.charAt(0).toLowerCase()}${description.slice(1)}`;
+}
+
 /** An option in words. */
 export function optionText(field: Field): OptionText {
+  const description = aboutOf(field);
   return {
     option: `--${shownName(field)}`,
     ...(field.letter === undefined ? {} : { short: `-${field.letter}` }),
     ...(field.kind === "flag" ? {} : { value: placeholder(field) }),
-    ...(field.description === undefined ? {} : { description: field.description }),
+    ...(description === undefined ? {} : { description }),
     ...(field.default === undefined || field.kind === "flag" ? {} : { default: field.default }),
     ...(field.required ? { required: true as const } : {}),
     ...(field.many ? { repeatable: true as const } : {}),

@@ -33,13 +33,13 @@ describe("help", () => {
         TASK_ID…  Tasks to claim
 
       Options:
-        -a, --agent ID              Agent id
+        -a, --agent ID              Who is acting (or LODESTAR_AGENT)
         -t, --ttl DUR               How long the lease lasts, such as 90s, 15m, 1h30m
             --wait DUR              Duration such as 90s, 15m, 1h30m
             --note TEXT             What the next agent should know (- reads it from
                                     standard input, --note-file PATH from a file)
         -f, --force                 Claim in spite of overlapping locks
-            --no-context            Leave the PRD context out of the answer
+            --no-context            Do not hand over the PRD context
             --label LABEL           Only tasks with this label (repeatable)
             --priority N            Lower comes first [default: 100]
             --severity info|warning|handoff|blocker

@@ -38,7 +38,7 @@ export const claim = command({
     wait: Optional(Duration()),
     note: Optional(Text({ minLength: 1, description: "What the next agent should know" })),
     force: Optional(Flag({ description: "Claim in spite of overlapping locks" })),
-    context: Optional(Flag({ default: true, description: "Leave the PRD context out of the answer" })),
+    context: Optional(Flag({ default: true, description: "Hand over the PRD context" })),
     label: Optional(List(Text(), { description: "Only tasks with this label" })),
     priority: Optional(Integer({ minimum: -10, maximum: 1000, default: 100, description: "Lower comes first" })),
     severity: Optional(OneOf(["info", "warning", "handoff", "blocker"])),

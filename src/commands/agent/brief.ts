@@ -23,7 +23,7 @@ export default command({
   aliases: { task_id: "t", format: "f" },
   options: { task_id: "task", agent_id: "agent" },
   input: Shape({
-    task_id: Optional(TaskId),
+    task_id: Optional({ ...TaskId, description: "For taking the task with this id" }),
     format: Optional(OneOf(FORMATS, { description: "Form (default generic)" })),
     agent_id: Optional(AgentId),
   }),

@@ -65,8 +65,8 @@ export default command({
   input: Shape({
     since: Optional(Integer({ minimum: 0, description: "Only events with a larger seq" })),
     types: Optional(List(Text({ minLength: 1 }), { description: "Only this type, such as task.verified" })),
-    task_id: Optional(TaskId),
-    agent_id: Optional(AgentId),
+    task_id: Optional({ ...TaskId, description: "Only of the task with this id" }),
+    agent_id: Optional({ ...AgentId, description: "Only of the agent with this id" }),
     limit: Optional(Integer({ minimum: 1, maximum: 10_000, default: 100, description: "At most so many" })),
     follow: Optional(Flag({ description: "Go on as events come; begins now unless --since is given" })),
   }),

@@ -26,7 +26,7 @@ export default command({
     priority: Optional(Integer({ default: 100, description: "Lower comes first" })),
     status: Optional(OneOf(["todo", "ready", "blocked"], { description: "Initial status (default ready)" })),
     depends_on: Optional(List(TaskId, { description: "Id of a task that must be verified first" })),
-    labels: Optional(List(Text({ minLength: 1 }), { description: "Label" })),
+    labels: Optional(List(Text({ minLength: 1 }), { description: "Label, for filters" })),
     locks: Optional(List(Text({ minLength: 1 }), { description: "Glob of files that the task owns while claimed" })),
     acceptance_criteria: Optional(List(Text({ minLength: 1 }), { description: "Acceptance criterion" })),
     feature: Optional(Text({ minLength: 1, description: "Feature that the task belongs to" })),

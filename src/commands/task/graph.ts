@@ -31,7 +31,7 @@ const MERMAID_EDGES = 500;
 const Edge = Shape({ from: TaskId, to: TaskId });
 const Input = Shape({
   format: Optional(OneOf(GRAPH_FORMATS, { description: "Form (default: an outline on a terminal, else JSON)" })),
-  root: Optional({ ...TaskId, description: "Only what this task id waits for, and what waits for it" }),
+  root: Optional({ ...TaskId, description: "Only what waits for, or is waited for by, the task with this id" }),
   depth: Optional(Integer({ minimum: 1, maximum: 100_000, description: "With --root: at most so many steps away" })),
   status: Optional(List(StatusWord, { description: "Only tasks with this status" })),
   agent_id: Optional(AgentId),

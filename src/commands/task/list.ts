@@ -12,6 +12,7 @@ import {
   TaskId,
   Text,
 } from "../../core/schema.ts";
+import { STATUSES } from "../../core/status.ts";
 import { keyOf, keyText } from "../../core/task.ts";
 import { line, note, type View } from "../../core/view.ts";
 import { command } from "../command.ts";
@@ -41,10 +42,10 @@ export default command({
   options: { agent_id: "agent" },
   items: "tasks",
   input: Shape({
-    status: Optional(StatusWord),
-    label: Optional(Text({ minLength: 1 })),
-    feature: Optional(Text({ minLength: 1 })),
-    claimed_by: Optional(AgentId),
+    status: Optional(OneOf(STATUSES, { description: "Only tasks with this status" })),
+    label: Optional(Text({ minLength: 1, description: "Only tasks with this label" })),
+    feature: Optional(Text({ minLength: 1, description: "Only tasks of this feature" })),
+    claimed_by: Optional({ ...AgentId, description: "Only what is held by the agent with this id" }),
     mine: Optional(Flag({ description: "Only what the acting agent holds" })),
     search: Optional(Text({ minLength: 1, description: "Words in id, title or description, any case" })),
     include_deleted: Optional(Flag({ description: "Deleted tasks too" })),
