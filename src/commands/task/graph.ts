@@ -60,7 +60,6 @@ export default command({
   summary: "Show what waits for what, as text or as a picture",
   explain:
     "Tasks as they stand in both planes, and an edge from each dependency to the task that waits for it. `claimed_by` is who holds a task; `critical_path` is the longest chain of tasks not yet verified, each counted once; `in_cycle` are tasks that wait for themselves; `missing` are dependencies that the spec does not have. Deleted tasks are left out unless --status deleted asks for them.\n\nWithout --format the answer is an outline on a terminal and JSON elsewhere. `dot` is for Graphviz, `mermaid` for Markdown pages; `svg` is a finished picture, light or dark as its reader has it, of up to 1 000 tasks: narrow a larger graph with --root, --depth or --status. With --json the answer is the data, whatever the format.",
-  tool: true,
   aliases: { format: "f" },
   hidden: ["agent_id"],
   input: Input,
