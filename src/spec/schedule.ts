@@ -142,8 +142,11 @@ export class Schedule<O extends KnownOutcome> {
     const taken = new Set(wish.leases.map(keyText));
     const givenBack = new Set(wish.released.map(keyText));
     const others = wish.leases.filter((lease) => lease.agent_id !== wish.agent_id && lease.locks.length > 0);
+    const twice = new Set(this.#index.header()?.broken.map(({ task_id }) => task_id));
     const classes: [Offer<O>[], Offer<O>[], Offer<O>[]] = [[], [], []];
     for (const standing of this.#inOrder(wish)) {
+      // Merging left it twice: which of the two is meant, a person must say (S4).
+      if (twice.has(standing.task.id)) continue;
       const key = keyText(keyOf(standing.task));
       if (taken.has(key) || (wish.not_completed_by !== undefined && completedBy(standing) === wish.not_completed_by))
         continue;

@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -48,6 +49,18 @@ describe("races between processes", () => {
     const answers = (await race(64, "open")).flat();
     expect(answers).toHaveLength(64);
     expect(new Set(answers.map((one) => one.runtime_id)).size).toBe(1);
+  }, 120_000);
+
+  test("counterexample 28: who finds another process making the database waits for it", async () => {
+    const other = new Database(path, { create: true });
+    // The switch to WAL fails at once for whoever finds this lock, however long it would wait for others.
+    other.run("begin immediate");
+    const one = start("A1", "open");
+    const answered = one.exited.then(() => true);
+    expect(await Promise.race([answered, Bun.sleep(2000).then(() => false)])).toBe(false);
+    other.run("rollback");
+    other.close();
+    expect(await one.exited, await new Response(one.stderr).text()).toBe(0);
   }, 120_000);
 
   test("L1: 64 processes claim one task, and one is granted", async () => {
