@@ -4,6 +4,7 @@
  *   bun scripts/torture.ts --simulate [--seed N] [--minutes M] [--workers W]
  */
 import { join } from "node:path";
+import { FAULTS } from "../../test/simulation/faults.ts";
 import type { Report } from "../../test/simulation/run.ts";
 
 const RUN = join(import.meta.dir, "..", "..", "test", "simulation", "run.ts");
@@ -25,24 +26,17 @@ export async function simulateForLong({ seed, minutes, workers }: SimulationOpti
   const violations = reports.flatMap((report) => report.violations);
   const total = (name: keyof Report["counts"]): number => reports.reduce((sum, { counts }) => sum + counts[name], 0);
   const lost = violations.filter(({ promise }) => promise === "L6" || promise === "S3").length;
+  const faults = new Map<string, number>(FAULTS.map((fault) => [fault, 0]));
+  for (const report of reports)
+    for (const [fault, times] of Object.entries(report.faults)) faults.set(fault, (faults.get(fault) ?? 0) + times);
   const rows: readonly (readonly [string, number])[] = [
     ["Histories", reports.reduce((sum, { histories }) => sum + histories, 0)],
     ["Steps", total("steps")],
     ["Calls", total("calls")],
     ["Acknowledged operations", total("acknowledged")],
-    ["Crashes", total("crashes")],
-    ["Lost answers", total("lost_replies")],
     ["Retries", total("retries")],
-    ["Pauses", total("pauses")],
-    ["Clock jumps", total("clock_jumps")],
-    ["Busy locks", total("busy_locks")],
-    ["Edits by hand and pulls", total("edits")],
-    ["Checkouts", total("checkouts")],
-    ["Merges", total("merges")],
-    ["Runtimes lost", total("runtimes_lost")],
-    ["Indexes lost", total("indexes_lost")],
-    ["Worktrees removed", total("worktrees_removed")],
     ["Audits of all worktrees", total("audits")],
+    ...[...faults].map(([fault, times]) => [`Fault: ${fault}`, times] as const),
     ["Violations", violations.length],
     ["Lost", lost],
   ];

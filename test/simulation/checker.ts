@@ -1,5 +1,6 @@
 import { Database } from "bun:sqlite";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { parse as parseStrictly } from "yaml";
 import {
   claimableIds,
   effective,
@@ -11,6 +12,7 @@ import {
   type Outcome,
   readTasks,
   type SpecTask,
+  type SpecTasks,
   same,
   sameRound,
   satisfied,
@@ -66,8 +68,12 @@ export interface Snapshot {
   readonly outcomes: ReadonlyMap<string, Outcome & { readonly version: number }>;
   readonly outbox: ReadonlyMap<number, OutboxRow>;
   readonly clock: ClockRow | undefined;
+  readonly events: { readonly top: number; readonly count: number };
 }
-const EMPTY: Snapshot = { leases: new Map(), outcomes: new Map(), outbox: new Map(), clock: undefined };
+const EMPTY: Snapshot = {
+  ...{ leases: new Map(), outcomes: new Map(), outbox: new Map(), clock: undefined },
+  events: { top: 0, count: 0 },
+};
 
 /** One call of a command, over all its attempts. */
 export interface Call {
@@ -90,6 +96,8 @@ export interface Call {
   readonly granted: string[];
   /** Dependencies that a grant of this attempt rests on and this worktree's spec lacks (T5). */
   absent: { readonly task_id: string; readonly need: string }[];
+  /** The answer that its caller got. */
+  answer: unknown;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: requests and results of every method of the store.
@@ -102,6 +110,19 @@ const outcomeOf = (row: OutcomeRow): Outcome => ({
 });
 const keyOfRow = (row: { task_id: string; created_at: string }): string => keyText(row.task_id, row.created_at);
 
+/** What a command recorded for a worktree and branch. */
+interface Committed {
+  readonly target: string;
+  readonly key: string;
+  readonly change: string;
+  readonly outcome: Outcome;
+  readonly call: number;
+  /** True once the spec there held it. */
+  held: boolean;
+  /** How often the worktree's spec had been replaced by a checkout. */
+  readonly switches: number;
+}
+
 /** Verifies each step against the state before it, and the whole afterwards. Shares no code with the product. */
 export class Checker {
   readonly #world: World;
@@ -113,8 +134,7 @@ export class Checker {
   #maxToken = 0;
   readonly #reopens = new Set<string>();
   /** What is committed for each worktree and branch, and what was adopted there. */
-  #committed: { readonly target: string; readonly key: string; readonly change: string; readonly outcome: Outcome }[] =
-    [];
+  #committed: Committed[] = [];
   /** Acknowledged outcomes of this runtime. */
   #acknowledged: { readonly key: string; readonly outcome: Outcome }[] = [];
   /** Where a new task was saved. */
@@ -125,6 +145,16 @@ export class Checker {
 
   constructor(world: World) {
     this.#world = world;
+  }
+
+  /** How often each rule was looked at; one that never was proves nothing. */
+  readonly exercised = new Map<string, number>();
+
+  /** States what must never be. @throws Violation when it is. */
+  #never(promise: string, rule: string, broken: boolean, say: () => string): void {
+    const name = `${promise}: ${rule}`;
+    this.exercised.set(name, (this.exercised.get(name) ?? 0) + 1);
+    if (broken) throw new Violation(promise, say());
   }
 
   close(): void {
@@ -142,6 +172,11 @@ export class Checker {
     return this.#world.clock.now() > this.#maxToken && this.#offset === 0;
   }
 
+  /** False while there is none, or another program's, or nobody has looked. */
+  get knowsRuntime(): boolean {
+    return this.#inode !== 0n;
+  }
+
   forgetRuntime(): void {
     this.close();
     this.#inode = 0n;
@@ -154,8 +189,20 @@ export class Checker {
     const inode = statSync(runtime, { bigint: true, throwIfNoEntry: false })?.ino;
     if (inode === undefined) return EMPTY;
     if (this.#db === undefined || inode !== this.#inode) {
+      const opened = new Database(runtime, { readwrite: true, create: false });
+      if (opened.query("select 1 from sqlite_schema where name = 'lease'").get() === null) {
+        // Another program's, or nothing in it yet.
+        opened.close();
+        return EMPTY;
+      }
+      this.#never(
+        "L6",
+        "a runtime in use is put away",
+        this.#inode !== 0n,
+        () => "Another runtime took the place of the one in use.",
+      );
       this.#db?.close();
-      this.#db = new Database(runtime, { readwrite: true, create: false });
+      this.#db = opened;
       this.#inode = inode;
       const [clock] = this.#rows<ClockRow>("select clock_offset, last_now, last_seq from runtime");
       this.#offset = clock?.clock_offset ?? 0;
@@ -175,6 +222,12 @@ export class Checker {
       outcomes: new Map(outcomes.map((row) => [keyOfRow(row), { ...outcomeOf(row), version: row.version }])),
       outbox: new Map(outbox.map((row) => [row.outbox_id, row])),
       clock: this.#rows<ClockRow>("select clock_offset, last_now, last_seq from runtime")[0],
+      events: this.#rows<Snapshot["events"]>(
+        "select coalesce(max(seq), 0) as top, count(*) as count from event",
+      )[0] ?? {
+        top: 0,
+        count: 0,
+      },
     };
   }
 
@@ -185,6 +238,7 @@ export class Checker {
   /** Checks one step of the store that wrote. */
   wrote(call: Call, method: string, request: Json, result: Json, before: Snapshot, after: Snapshot): void {
     this.#checkClock(before, after);
+    this.#checkEvents(before);
     this.#checkLeases(call, method, request, result, before, after);
     this.#checkOutcomes(call, method, request, result, before, after);
     this.#checkOutbox(call, method, request, result, before, after);
@@ -201,93 +255,201 @@ export class Checker {
     const wall = this.#world.clock.now();
     const expected = Math.max(wall + this.#offset, this.#last);
     const { clock } = after;
-    if (clock === undefined) throw new Violation("L6", "The runtime has lost its clock.");
-    if (clock.last_now !== expected) {
-      throw new Violation("L5", `The runtime's clock says ${clock.last_now}, not ${expected}; the wall says ${wall}.`);
-    }
-    if (before.clock !== undefined && clock.last_seq < before.clock.last_seq)
-      throw new Violation("Events", "seq went back.");
+    this.#never("L6", "the runtime loses its clock", clock === undefined, () => "The runtime has lost its clock.");
+    if (clock === undefined) return;
+    this.#never(
+      "L5",
+      "the clock says another time than the rule",
+      clock.last_now !== expected,
+      () => `The runtime's clock says ${clock.last_now}, not ${expected}; the wall says ${wall}.`,
+    );
+    this.#never(
+      "Events",
+      "seq goes back",
+      before.clock !== undefined && clock.last_seq < before.clock.last_seq,
+      () => "seq went back.",
+    );
     this.#offset = Math.max(this.#offset, expected - wall);
     this.#last = expected;
-    if (clock.clock_offset !== this.#offset)
-      throw new Violation("L5", `The offset is ${clock.clock_offset}, not ${this.#offset}: time would stand still.`);
+    this.#never(
+      "L5",
+      "the offset is forgotten",
+      clock.clock_offset !== this.#offset,
+      () => `The offset is ${clock.clock_offset}, not ${this.#offset}: time would stand still.`,
+    );
+  }
+
+  /** No reader may see an event before one that comes earlier in their order (counterexample 23). */
+  #checkEvents(before: Snapshot): void {
+    const [old] = this.#rows<{ count: number }>(
+      `select count(*) as count from event where seq <= ${before.events.top}`,
+    );
+    const late = (old?.count ?? 0) - before.events.count;
+    this.#never(
+      "Events",
+      "an event comes up behind one that was read",
+      late > 0,
+      () => `${late} events came up below the seq ${before.events.top}, which readers have passed.`,
+    );
+  }
+
+  /** A step that a death cut short: none of it is there (counterexample 19). */
+  died(call: Call, method: string, before: Snapshot, after: Snapshot): void {
+    const text = (snapshot: Snapshot): string =>
+      JSON.stringify([
+        [...snapshot.leases.values()],
+        [...snapshot.outcomes],
+        [...snapshot.outbox.values()],
+        snapshot.clock,
+        snapshot.events,
+      ]);
+    this.#never(
+      "L6",
+      "a step that was cut short is half done",
+      text(before) !== text(after),
+      () => `${call.agent_id} died in ${method}, and a part of it is there.`,
+    );
   }
 
   #checkLeases(call: Call, method: string, request: Json, result: Json, before: Snapshot, after: Snapshot): void {
     const now = this.#last;
     for (const [token, row] of after.leases) {
       const old = before.leases.get(token);
-      if (old === undefined) this.#checkNewLease(method, request, row, before);
-      else if (old.lease_id !== row.lease_id) throw new Violation("L2", `The token ${token} was given out twice.`);
-      else if (old.expires_at !== row.expires_at) this.#checkMoved(method, request, old, row, before);
+      if (old === undefined) {
+        this.#checkNewLease(method, request, row, before);
+        continue;
+      }
+      this.#never(
+        "L2",
+        "a token is given out twice",
+        old.lease_id !== row.lease_id,
+        () => `The token ${token} was given out twice.`,
+      );
+      if (old.expires_at !== row.expires_at) this.#checkMoved(method, request, old, row, before);
       else if (old.ended !== row.ended) this.#checkEnded(method, request, row);
     }
     for (const [token, row] of before.leases) {
-      if (!after.leases.has(token))
-        throw new Violation("L2", `The grant ${token} of ${row.task_id} vanished from the history.`);
+      this.#never(
+        "L2",
+        "a grant vanishes from the history",
+        !after.leases.has(token),
+        () => `The grant ${token} of ${row.task_id} vanished from the history.`,
+      );
     }
     const live = new Map<string, LeaseRow>();
     for (const row of after.leases.values()) {
       if (row.ended !== null || row.expires_at <= now) continue;
       const other = live.get(keyOfRow(row));
-      if (other !== undefined)
-        throw new Violation("L1", `${row.task_id} is held by ${other.agent_id} and by ${row.agent_id} at once.`);
+      this.#never(
+        "L1",
+        "two leases of one task live at once",
+        other !== undefined,
+        () => `${row.task_id} is held by ${other?.agent_id} and by ${row.agent_id} at once.`,
+      );
       live.set(keyOfRow(row), row);
     }
     if (method === "renew" && request.automatic === true && result.kind === "renewed") {
       const named = call.input.task_id;
-      if (named !== undefined && named !== request.key.task_id)
-        throw new Violation("L8", `A call about ${named} renewed ${request.key.task_id}.`);
-      if (named === undefined) throw new Violation("L8", `A call about no task renewed ${request.key.task_id}.`);
+      this.#never(
+        "L8",
+        "a call about one task renews another",
+        named !== undefined && named !== request.key.task_id,
+        () => `A call about ${named} renewed ${request.key.task_id}.`,
+      );
+      this.#never(
+        "L8",
+        "a call about no task renews one",
+        named === undefined,
+        () => `A call about no task renewed ${request.key.task_id}.`,
+      );
     }
   }
 
   #checkNewLease(method: string, request: Json, row: LeaseRow, before: Snapshot): void {
-    if (method !== "claim") throw new Violation("L1", `${method} made a lease of ${row.task_id}.`);
-    if (row.fencing_token <= this.#maxToken)
-      throw new Violation("L2", `The token ${row.fencing_token} is not larger than ${this.#maxToken}.`);
+    this.#never(
+      "L1",
+      "something else than a claim makes a lease",
+      method !== "claim",
+      () => `${method} made a lease of ${row.task_id}.`,
+    );
+    this.#never(
+      "L2",
+      "a token is not the largest so far",
+      row.fencing_token <= this.#maxToken,
+      () => `The token ${row.fencing_token} is not larger than ${this.#maxToken}.`,
+    );
     this.#maxToken = row.fencing_token;
-    if (row.agent_id !== request.agent_id)
-      throw new Violation("L3", `${row.agent_id} was granted what another asked for.`);
+    this.#never(
+      "L3",
+      "a grant goes to somebody who did not ask",
+      row.agent_id !== request.agent_id,
+      () => `${row.agent_id} was granted what another asked for.`,
+    );
     const held = [...before.leases.values()].find(
       (other) => keyOfRow(other) === keyOfRow(row) && other.ended === null && other.expires_at > this.#last,
     );
-    if (held !== undefined)
-      throw new Violation("L1", `${row.task_id} was granted to ${row.agent_id} while ${held.agent_id} held it.`);
-    if (row.expires_at - this.#last < request.ttl)
-      throw new Violation(
-        "L5",
-        `A lease of ${request.ttl} ms was granted with ${row.expires_at - this.#last} ms left.`,
-      );
+    this.#never(
+      "L1",
+      "what is held is granted",
+      held !== undefined,
+      () => `${row.task_id} was granted to ${row.agent_id} while ${held?.agent_id} held it.`,
+    );
+    this.#never(
+      "L5",
+      "a grant is shorter than its TTL",
+      row.expires_at - this.#last < request.ttl,
+      () => `A lease of ${request.ttl} ms was granted with ${row.expires_at - this.#last} ms left.`,
+    );
   }
 
   /** Renewed, or opened again after its time. */
   #checkMoved(method: string, request: Json, old: LeaseRow, row: LeaseRow, before: Snapshot): void {
     const mine = request?.agent_id === undefined || request.agent_id === row.agent_id;
-    if ((method !== "renew" && method !== "claim") || !mine) {
-      throw new Violation(
-        "L3",
-        `${method} by ${request?.agent_id} moved the lease of ${row.agent_id} on ${row.task_id}.`,
-      );
-    }
+    this.#never(
+      "L3",
+      "a stranger moves a lease",
+      (method !== "renew" && method !== "claim") || !mine,
+      () => `${method} by ${request?.agent_id} moved the lease of ${row.agent_id} on ${row.task_id}.`,
+    );
     const newer = [...before.leases.values()].some(
       (other) => keyOfRow(other) === keyOfRow(row) && other.fencing_token > row.fencing_token,
     );
-    if (newer) throw new Violation("L2", `The stale token ${row.fencing_token} of ${row.task_id} was renewed.`);
-    if (method === "renew" && request.fencing_token !== undefined && request.fencing_token !== row.fencing_token)
-      throw new Violation("L2", `The token ${request.fencing_token} renewed ${row.fencing_token}.`);
-    if (row.expires_at < this.#last + request.ttl)
-      throw new Violation("L5", `A renewal for ${request.ttl} ms ends ${row.task_id} before that.`);
-    if (method === "claim" && row.expires_at < old.expires_at)
-      throw new Violation("L5", `A repeated claim made the lease of ${row.task_id} shorter.`);
+    this.#never(
+      "L2",
+      "a stale lease is renewed",
+      newer,
+      () => `The stale token ${row.fencing_token} of ${row.task_id} was renewed.`,
+    );
+    this.#never(
+      "L2",
+      "a token renews another token's lease",
+      method === "renew" && request.fencing_token !== undefined && request.fencing_token !== row.fencing_token,
+      () => `The token ${request.fencing_token} renewed ${row.fencing_token}.`,
+    );
+    this.#never(
+      "L5",
+      "a renewal is shorter than its TTL",
+      row.expires_at < this.#last + request.ttl,
+      () => `A renewal for ${request.ttl} ms ends ${row.task_id} before that.`,
+    );
+    this.#never(
+      "L5",
+      "a repeated claim shortens a lease",
+      method === "claim" && row.expires_at < old.expires_at,
+      () => `A repeated claim made the lease of ${row.task_id} shorter.`,
+    );
   }
 
   #checkEnded(method: string, request: Json, row: LeaseRow): void {
     const what = `${row.task_id}'s lease of ${row.agent_id}`;
     const actor = request?.agent_id;
     if (row.ended === "expired") {
-      if (row.expires_at > this.#last)
-        throw new Violation("L5", `${what} was expired ${row.expires_at - this.#last} ms early.`);
+      this.#never(
+        "L5",
+        "a lease expires early",
+        row.expires_at > this.#last,
+        () => `${what} was expired ${row.expires_at - this.#last} ms early.`,
+      );
       return;
     }
     const live = row.expires_at > this.#last;
@@ -295,17 +457,35 @@ export class Checker {
     if (method === "release") {
       const token = request.fencing_token;
       if (request.force === true) return;
-      if (actor !== undefined && actor !== row.agent_id) throw new Violation("L3", `${actor} released ${what}.`);
-      if (token !== undefined && token !== row.fencing_token)
-        throw new Violation("L2", `Token ${token} released ${what}.`);
+      this.#never(
+        "L3",
+        "a stranger releases a lease",
+        actor !== undefined && actor !== row.agent_id,
+        () => `${actor} released ${what}.`,
+      );
+      this.#never(
+        "L2",
+        "a token releases another token's lease",
+        token !== undefined && token !== row.fencing_token,
+        () => `Token ${token} released ${what}.`,
+      );
       return;
     }
-    if (method !== "finish") throw new Violation("L5", `${method} ended ${what}.`);
+    this.#never("L5", "a lease ends for no reason", method !== "finish", () => `${method} ended ${what}.`);
     const step = request.steps.find((one: Json) => keyText(one.key.task_id, one.key.created_at) === keyOfRow(row));
-    if (step === undefined) throw new Violation("L5", `finish ended ${what}, which it does not name.`);
+    this.#never(
+      "L5",
+      "an outcome ends another task's lease",
+      step === undefined,
+      () => `finish ended ${what}, which it does not name.`,
+    );
     if (request.force === true || step.change === "delete" || !live) return;
-    if (actor !== undefined && actor !== row.agent_id)
-      throw new Violation("L5", `${actor} ended ${what} by ${step.change}.`);
+    this.#never(
+      "L5",
+      "a stranger ends a lease by an outcome",
+      actor !== undefined && actor !== row.agent_id,
+      () => `${actor} ended ${what} by ${step.change}.`,
+    );
   }
 
   #checkOutcomes(call: Call, method: string, request: Json, result: Json, before: Snapshot, after: Snapshot): void {
@@ -314,19 +494,32 @@ export class Checker {
     for (const [key, outcome] of after.outcomes) {
       const old = before.outcomes.get(key);
       if (old?.version === outcome.version && same(old, outcome)) continue;
-      if (!byKey.has(key)) throw new Violation("T1", `${method} changed the outcome of ${key}, which no command made.`);
-      if (old !== undefined && !holds(outcome, old))
-        throw new Violation("T1", `The outcome of ${key} moved backwards.`);
+      this.#never(
+        "T1",
+        "an outcome changes without a command",
+        !byKey.has(key),
+        () => `${method} changed the outcome of ${key}, which no command made.`,
+      );
+      this.#never(
+        "T1",
+        "an outcome moves backwards",
+        old !== undefined && !holds(outcome, old),
+        () => `The outcome of ${key} moved backwards.`,
+      );
       for (const id of outcome.reopens) {
         const isNew = !(old?.reopens.includes(id) ?? false) && request.steps.some((s: Json) => s.change === "reopen");
         if (!isNew || this.#stated(call, key).includes(id)) continue;
-        if (this.#reopens.has(`${key} ${id}`))
-          throw new Violation("T1", `Two reopenings of ${key} share the id ${id}.`);
+        this.#never(
+          "T1",
+          "two reopenings share an id",
+          this.#reopens.has(`${key} ${id}`) || this.#world.reopenedElsewhere.has(`${key} ${id}`),
+          () => `Two reopenings of ${key} share the id ${id}.`,
+        );
         this.#reopens.add(`${key} ${id}`);
       }
     }
     for (const key of before.outcomes.keys())
-      if (!after.outcomes.has(key)) throw new Violation("L6", `The outcome of ${key} vanished.`);
+      this.#never("L6", "an outcome vanishes", !after.outcomes.has(key), () => `The outcome of ${key} vanished.`);
     if (method !== "finish" || result.kind !== "finished") return;
     for (const [i, step] of request.steps.entries()) {
       const one = result.finished[i];
@@ -335,23 +528,35 @@ export class Checker {
         // The answer to an idempotency key is given again word for word.
         const isRepeat =
           one.already || (call.idempotency_key !== undefined && call.applied.includes(`${step.change} ${key}`));
-        if (!isRepeat) throw new Violation("L6", `${step.change} of ${key} was answered as done and changed nothing.`);
+        this.#never(
+          "L6",
+          "what is answered as done changes nothing",
+          !isRepeat,
+          () => `${step.change} of ${key} was answered as done and changed nothing.`,
+        );
         continue;
       }
-      if (!after.outcomes.has(key))
-        throw new Violation("L6", `${step.change} of ${key} was answered and is not in the runtime.`);
+      this.#never(
+        "L6",
+        "what is answered as done is not there",
+        !after.outcomes.has(key),
+        () => `${step.change} of ${key} was answered and is not in the runtime.`,
+      );
       this.#checkRight(call, request, step, before);
       this.#committed.push({
         target: `${request.worktree} ${request.branch}`,
         key,
         change: step.change,
         outcome: outcomeIn(after, key),
+        ...{ call: call.id, held: false, switches: call.worktree.switches },
       });
-      if (
+      this.#never(
+        "L4",
+        "a repeated call is done twice",
         (request.fencing_token !== undefined || call.idempotency_key !== undefined) &&
-        call.applied.includes(`${step.change} ${key}`)
-      )
-        throw new Violation("L4", `A repeat of ${step.change} ${key} was done twice.`);
+          call.applied.includes(`${step.change} ${key}`),
+        () => `A repeat of ${step.change} ${key} was done twice.`,
+      );
       call.applied.push(`${step.change} ${key}`);
     }
     if (applied.length > 0) this.#checkDecision(call, request, before, after);
@@ -370,17 +575,23 @@ export class Checker {
       const task = tasks.get(step.key.task_id);
       if (task === undefined) continue;
       const truth = effective(task, before.outcomes);
-      if (!same(truth, step.before))
-        throw new Violation(
-          "T1",
-          `${step.change} of ${task.id} rested on ${JSON.stringify(step.before)}; it was ${JSON.stringify(truth)}.`,
-        );
+      this.#never(
+        "T1",
+        "a decision rests on another state than it says",
+        !same(truth, step.before),
+        () => `${step.change} of ${task.id} rested on ${JSON.stringify(step.before)}; it was ${JSON.stringify(truth)}.`,
+      );
     }
     if (!request.steps.every((step: Json) => step.change === "verify" || step.change === "done_verify")) return;
     const was = new Set(claimableIds(tasks, before.outcomes));
     const made = claimableIds(tasks, after.outcomes).filter((id) => !was.has(id));
     const told = [...new Set<string>(request.steps.flatMap((step: Json) => step.unblocked))].sort();
-    if (told.join() !== made.join()) throw new Violation("T3", `The commit unblocked [${made}] and told of [${told}].`);
+    this.#never(
+      "T3",
+      "a verification tells of the wrong tasks",
+      told.join() !== made.join(),
+      () => `The commit unblocked [${made}] and told of [${told}].`,
+    );
   }
 
   /** L2 and L3: who may record an outcome. */
@@ -395,53 +606,93 @@ export class Checker {
     if (token !== undefined && !force) {
       const row = before.leases.get(token);
       const ownVerify = row?.ended === "done" && sameRound(JSON.parse(row.reopens), step.before.reopens);
-      if (row === undefined || keyOfRow(row) !== key || !(isOpen(row) || (step.change !== "done" && ownVerify)))
-        throw new Violation("L2", `${says} was accepted: the token is stale.`);
+      this.#never(
+        "L2",
+        "a stale token is accepted",
+        row === undefined || keyOfRow(row) !== key || !(isOpen(row) || (step.change !== "done" && ownVerify)),
+        () => `${says} was accepted: the token is stale.`,
+      );
     }
     if (force || step.change === "delete") return;
     if (step.change === "verify" || step.change === "reopen" || step.before.rank > 0) {
-      if (live?.kind === "review" && actor !== undefined && live.agent_id !== actor)
-        throw new Violation("L3", `${says} was accepted while ${live.agent_id} reviewed it.`);
+      this.#never(
+        "L3",
+        "a reviewer is passed over",
+        live?.kind === "review" && actor !== undefined && live.agent_id !== actor,
+        () => `${says} was accepted while ${live?.agent_id} reviewed it.`,
+      );
       return;
     }
     const round = grants.filter(
       (row) => row.ended !== "reverted" && sameRound(JSON.parse(row.reopens), step.before.reopens),
     );
     const holders = new Set(round.map((row) => row.agent_id));
-    if (live !== undefined && actor !== undefined && live.agent_id !== actor)
-      throw new Violation("L3", `${says} was accepted while ${live.agent_id} held it.`);
+    this.#never(
+      "L3",
+      "a holder is passed over",
+      live !== undefined && actor !== undefined && live.agent_id !== actor,
+      () => `${says} was accepted while ${live?.agent_id} held it.`,
+    );
     if (token !== undefined) return;
-    if (actor === undefined && holders.size > 1)
-      throw new Violation("L3", `${says} was accepted although ${[...holders]} have held it.`);
+    this.#never(
+      "L3",
+      "nobody is taken for one of several holders",
+      actor === undefined && holders.size > 1,
+      () => `${says} was accepted although ${[...holders]} have held it.`,
+    );
     const mine = grants
       .filter((row) => row.ended !== "reverted" && (actor === undefined || row.agent_id === actor))
       .at(-1);
     if (isOpen(mine) && mine?.kind === "work") return;
-    if (holders.size > 0 || live !== undefined)
-      throw new Violation("L3", `${says} was accepted; it was held by ${[...holders]}.`);
-    if (call.looked === undefined || isClaimable(readTasks(call.looked), before.outcomes, step.key.task_id)) return;
-    throw new Violation("L3", `${says} was accepted; nobody held it and it was not claimable.`);
+    this.#never(
+      "L3",
+      "one who lost the right uses it",
+      holders.size > 0 || live !== undefined,
+      () => `${says} was accepted; it was held by ${[...holders]}.`,
+    );
+    if (call.looked === undefined) return;
+    const open = isClaimable(readTasks(call.looked), before.outcomes, step.key.task_id);
+    this.#never(
+      "L3",
+      "what nobody held and nobody could claim is finished",
+      !open,
+      () => `${says} was accepted; nobody held it and it was not claimable.`,
+    );
   }
 
   #checkOutbox(call: Call, method: string, request: Json, result: Json, before: Snapshot, after: Snapshot): void {
     const expected = appliedOf(method, result, before, after).map((one) => one.outbox_id as number);
     for (const id of expected)
-      if (!after.outbox.has(id))
-        throw new Violation("T2", `A commit left no outbox row ${id}: a crash now would lose it.`);
+      this.#never(
+        "T2",
+        "a commit leaves no outbox row",
+        !after.outbox.has(id),
+        () => `A commit left no outbox row ${id}: a crash now would lose it.`,
+      );
     for (const [id, row] of before.outbox) {
       const now = after.outbox.get(id);
       if (now === undefined) this.#checkSettled(call, method, request, row);
       else if (now.target_worktree !== row.target_worktree || now.target_branch !== row.target_branch) {
-        if (method !== "adopt") throw new Violation("T2", `${method} moved an outbox row.`);
+        this.#never(
+          "T2",
+          "an outbox row moves without being taken over",
+          method !== "adopt",
+          () => `${method} moved an outbox row.`,
+        );
         const owner = this.#world.worktrees.find((worktree) => worktree.root === row.target_worktree);
-        if (owner !== undefined && !owner.gone)
-          throw new Violation("T2", "A row of a worktree that is there was taken over.");
+        this.#never(
+          "T2",
+          "a row of a living worktree is taken over",
+          owner !== undefined && !owner.gone,
+          () => "A row of a worktree that is there was taken over.",
+        );
         const outcome = outcomeOf(row);
         this.#committed.push({
           target: `${now.target_worktree} ${now.target_branch}`,
           key: keyOfRow(row),
           change: row.change,
           outcome,
+          ...{ call: call.id, held: false, switches: call.worktree.switches },
         });
       }
     }
@@ -449,14 +700,19 @@ export class Checker {
 
   /** A row is cleared only once the spec holds what it says. */
   #checkSettled(call: Call, method: string, request: Json, row: OutboxRow): void {
-    if (method !== "settle" || !request.includes(row.outbox_id))
-      throw new Violation("T2", `${method} removed an outbox row.`);
+    this.#never(
+      "T2",
+      "an outbox row goes without being settled",
+      method !== "settle" || !request.includes(row.outbox_id),
+      () => `${method} removed an outbox row.`,
+    );
     const task = readTasks(call.looked ?? "{}").get(row.task_id);
-    if (task?.key !== keyOfRow(row) || !holds(task.outcome, outcomeOf(row)))
-      throw new Violation(
-        "T2",
-        `The outbox row of ${row.task_id} was cleared; the spec of ${call.worktree.name} does not hold it.`,
-      );
+    this.#never(
+      "T2",
+      "a row is settled before the spec holds it",
+      task?.key !== keyOfRow(row) || !holds(task.outcome, outcomeOf(row)),
+      () => `The outbox row of ${row.task_id} was cleared; the spec of ${call.worktree.name} does not hold it.`,
+    );
   }
 
   #checkGrants(call: Call, request: Json, result: Json, before: Snapshot, after: Snapshot): void {
@@ -470,20 +726,21 @@ export class Checker {
     );
     for (const { lease, already } of result.grants) {
       const row = after.leases.get(lease.fencing_token);
-      if (row === undefined) {
-        if (call.idempotency_key !== undefined && call.granted.includes(lease.lease_id)) continue;
-        throw new Violation(
-          "L6",
-          `The grant ${lease.fencing_token} of ${lease.task_id} was answered and is not in the runtime.`,
-        );
-      }
+      if (row === undefined && call.idempotency_key !== undefined && call.granted.includes(lease.lease_id)) continue;
+      this.#never(
+        "L6",
+        "a grant is answered and not there",
+        row === undefined,
+        () => `The grant ${lease.fencing_token} of ${lease.task_id} was answered and is not in the runtime.`,
+      );
       if (!call.granted.includes(lease.lease_id)) call.granted.push(lease.lease_id);
       if (already || before.leases.has(lease.fencing_token)) continue;
-      if (request.resume && mine.length > 0)
-        throw new Violation(
-          "L4",
-          `${lease.agent_id} holds ${mine[0]?.task_id} in this session and was granted ${lease.task_id} too.`,
-        );
+      this.#never(
+        "L4",
+        "next --claim grants one more to who holds one",
+        request.resume && mine.length > 0,
+        () => `${lease.agent_id} holds ${mine[0]?.task_id} in this session and was granted ${lease.task_id} too.`,
+      );
       const key = keyText(lease.task_id, lease.created_at);
       call.unproven.push({ key, task_id: lease.task_id, kind: request.kind });
       this.#noteAbsent(call, lease.task_id, before);
@@ -506,7 +763,19 @@ export class Checker {
     const text = call.worktree.text;
     call.looked = text;
     call.absent = call.absent.filter(({ need }) => !satisfied(readTasks(text).get(need)?.outcome ?? NONE));
+    this.#noteHeld(call.worktree, text);
     this.prove(call);
+  }
+
+  #noteHeld(worktree: Worktree, text: string): void {
+    const target = `${worktree.root} ${worktree.branch}`;
+    const waiting = this.#committed.filter((row) => !row.held && row.target === target);
+    if (waiting.length === 0) return;
+    const tasks = [...readTasks(text).values()];
+    for (const row of waiting) {
+      const task = tasks.find(({ key }) => key === row.key);
+      row.held = task !== undefined && holds(task.outcome, row.outcome);
+    }
   }
 
   /** L9: a grant must have been right at some instant between itself and its answer. */
@@ -523,29 +792,59 @@ export class Checker {
 
   /** Checks a replacement of a spec by a command: nothing is lost, and outcomes come from commits alone (S3, T2). */
   saved(call: Call, worktree: Worktree, before: string, after: string): void {
+    this.#noteHeld(worktree, after);
     const [old, now] = [readTasks(before), readTasks(after)];
     const named = new Set(Object.values(call.input).flat());
     for (const [id, was] of old) {
       const is = now.get(id);
-      if (is === undefined) throw new Violation("S3", `${call.command} lost the task ${id} of ${worktree.name}.`);
-      if (is.key !== was.key) throw new Violation("Identity", `${call.command} changed what ${id} is.`);
+      this.#never(
+        "S3",
+        "a save loses a task",
+        is === undefined,
+        () => `${call.command} lost the task ${id} of ${worktree.name}.`,
+      );
+      if (is === undefined) continue;
+      this.#never(
+        "Identity",
+        "a save changes what an id stands for",
+        is.key !== was.key,
+        () => `${call.command} changed what ${id} is.`,
+      );
       if (!same(is.outcome, was.outcome)) this.#checkWritten(call, worktree, was, is);
-      else if (is.body !== was.body && !named.has(id))
-        throw new Violation("S3", `${call.command} changed ${id}, which it does not name.`);
+      else
+        this.#never(
+          "S3",
+          "a save changes a task that it does not name",
+          is.body !== was.body && !named.has(id),
+          () => `${call.command} changed ${id}, which it does not name.`,
+        );
       const lostDependency = was.depends_on.find((need) => !is.depends_on.includes(need));
-      if (lostDependency !== undefined)
-        throw new Violation("S3", `${call.command} lost the dependency ${id} → ${lostDependency}.`);
+      this.#never(
+        "S3",
+        "a save loses a dependency",
+        lostDependency !== undefined,
+        () => `${call.command} lost the dependency ${id} → ${lostDependency}.`,
+      );
     }
     for (const [id, task] of now) {
       if (old.has(id)) continue;
-      if (call.command !== "task.create") throw new Violation("T2", `${call.command} made the task ${id} again.`);
+      this.#never(
+        "T2",
+        "a save makes a task again",
+        call.command !== "task.create",
+        () => `${call.command} made the task ${id} again.`,
+      );
       this.#saved.set(task.key, worktree.branch);
     }
   }
 
   #checkWritten(call: Call, worktree: Worktree, was: SpecTask, is: SpecTask): void {
-    if (!holds(is.outcome, was.outcome))
-      throw new Violation("T2", `${call.command} lowered ${was.id} in the spec of ${worktree.name}.`);
+    this.#never(
+      "T2",
+      "a save lowers an outcome",
+      !holds(is.outcome, was.outcome),
+      () => `${call.command} lowered ${was.id} in the spec of ${worktree.name}.`,
+    );
     const target = `${worktree.root} ${worktree.branch}`;
     const rows = this.#committed.filter((row) => row.key === was.key && row.target === target);
     // Every outcome that some order of these rows leads to.
@@ -558,25 +857,41 @@ export class Checker {
         if (!reached.some((known) => same(known, to))) reached.push(to);
       }
     }
-    if (reached.some((outcome) => same(outcome, is.outcome))) return;
-    throw new Violation(
+    this.#never(
       "T2",
-      `${call.command} wrote ${JSON.stringify(is.outcome)} of ${was.id} to ${worktree.branch} in ${worktree.name}, over ${JSON.stringify(was.outcome)}: no commit there says so.`,
+      "a save writes what no commit there says",
+      !reached.some((outcome) => same(outcome, is.outcome)),
+      () =>
+        `${call.command} wrote ${JSON.stringify(is.outcome)} of ${was.id} to ${worktree.branch} in ${worktree.name}, over ${JSON.stringify(was.outcome)}: no commit there says so.`,
     );
   }
 
   /** An answer reached its caller. */
   answered(call: Call, answer: Json): void {
-    if (answer.error?.code === "INTERNAL") throw new Violation("Defect", `${call.command}: ${answer.error.message}`);
+    this.#never(
+      "Defect",
+      "an answer is a defect",
+      answer.error?.code === "INTERNAL",
+      () => `${call.command}: ${answer.error.message}`,
+    );
     if (!answer.ok) return;
     this.acknowledged += 1;
     this.prove(call);
     const [wrong] = call.unproven;
-    if (wrong !== undefined && call.command !== "task.release")
-      throw new Violation("L9", `${wrong.task_id} was granted to ${call.agent_id} and was claimable at no time since.`);
+    this.#never(
+      "L9",
+      "a grant is answered that was right at no time",
+      wrong !== undefined && call.command !== "task.release",
+      () => `${wrong?.task_id} was granted to ${call.agent_id} and was claimable at no time since.`,
+    );
     for (const { task_id, need } of call.absent)
-      if (!answer.warnings.some((line: string) => line.startsWith(`${task_id} builds on ${need},`)))
-        throw new Violation("T5", `The claim did not say that ${task_id} builds on ${need}, which is not here.`);
+      this.#never(
+        "T5",
+        "a claim keeps quiet about work that is not here",
+        !answer.warnings.some((line: string) => line.startsWith(`${task_id} builds on ${need},`)),
+        () => `The claim did not say that ${task_id} builds on ${need}, which is not here.`,
+      );
+    this.#checkHeld(call, answer);
     const { outcomes } = this.snapshot();
     for (const done of call.applied) {
       const key = done.slice(done.indexOf(" ") + 1);
@@ -586,9 +901,158 @@ export class Checker {
     if (call.command !== "task.create") return;
     const key = keyText(answer.data.id, answer.data.created_at);
     const branch = this.#saved.get(key);
-    if (branch === undefined)
-      throw new Violation("L6", `The task ${key} was made according to the answer, and never saved.`);
+    this.#never(
+      "L6",
+      "a new task is answered and not saved",
+      branch === undefined,
+      () => `The task ${key} was made according to the answer, and never saved.`,
+    );
+    if (branch === undefined) return;
     this.#created.push({ branch, key });
+  }
+
+  /** An outcome that is answered without a warning does not go with the runtime: the spec has it (counterexample 11). */
+  #checkHeld(call: Call, answer: Json): void {
+    if (answer.warnings.length > 0) return;
+    const target = `${call.worktree.root} ${call.worktree.branch}`;
+    for (const row of this.#committed) {
+      const isMine = row.call === call.id && row.target === target && row.switches === call.worktree.switches;
+      if (!isMine || row.change === "verify") continue;
+      this.#never(
+        "L6",
+        "an outcome would go with the runtime",
+        !row.held,
+        () =>
+          `${row.change} of ${row.key} was answered without a warning; the spec never held it, and losing the runtime would lose it.`,
+      );
+    }
+  }
+
+  /** Checks a merge of two branches by the product (S4). */
+  merged(base: string, ours: string, theirs: string, text: string): void {
+    const [was, a, b] = [readTasks(base), readTasks(ours), readTasks(theirs)];
+    const now = tryTasks(text);
+    this.#never(
+      "S4",
+      "a merge makes a file that cannot be read",
+      now === undefined,
+      () => "A merge left a file that is no spec.",
+    );
+    if (now === undefined) return;
+    for (const id of new Set([...a.keys(), ...b.keys()])) {
+      const [mine, other, is] = [a.get(id), b.get(id), now.get(id)];
+      this.#never("S4", "a merge drops a task", is === undefined, () => `A merge dropped ${id}.`);
+      if (is === undefined || mine === undefined || other === undefined || mine.key !== other.key) continue;
+      const joined = join(mine.outcome, other.outcome);
+      this.#never(
+        "S4",
+        "a merge is not the join",
+        !same(is.outcome, joined),
+        () =>
+          `A merge of ${JSON.stringify(mine.outcome)} and ${JSON.stringify(other.outcome)} of ${id} says ${JSON.stringify(is.outcome)}.`,
+      );
+      const missing = [...mine.depends_on, ...other.depends_on].find((need) => !is.depends_on.includes(need));
+      this.#never(
+        "S4",
+        "a merge drops a dependency",
+        missing !== undefined,
+        () => `A merge dropped ${id} → ${missing}.`,
+      );
+      if (joined.rank > 0) continue;
+      const word = mergedWord(was.get(id)?.word, mine.word, other.word);
+      this.#never(
+        "S4",
+        "a merge depends on whose side is ours",
+        is.word !== word,
+        () => `A merge of ${mine.word} and ${other.word} of ${id} says ${is.word}, not ${word}.`,
+      );
+    }
+  }
+
+  /** What `git add -A` would take beside the spec and its ignore file: nothing (counterexample 22). */
+  ignored(worktree: Worktree, untracked: readonly string[]): void {
+    this.#never(
+      "Ignored",
+      "a database would be committed",
+      untracked.length > 0,
+      () => `\`git add -A\` in ${worktree.name} would take ${untracked.join(", ")}.`,
+    );
+  }
+
+  /** The kernel's list has the lock of the open connection: nothing has dropped it (counterexample 3). */
+  locksAreKept(): void {
+    if (this.#db === undefined || this.#inode === 0n || !existsSync("/proc/locks")) return;
+    // The list is no snapshot: while other processes lock and unlock, a line may be passed over.
+    const isKept = (): boolean =>
+      readFileSync("/proc/locks", "utf8")
+        .split("\n")
+        .some((line) => line.includes(` ${process.pid} `) && line.includes(`:${this.#inode} `));
+    const own = Array.from({ length: 50 }).some(isKept);
+    this.#never(
+      "L1",
+      "another handle drops the locks of an open database",
+      !own,
+      () =>
+        "This process has the runtime open and no lock on it any more: something opened and closed the file past SQLite.",
+    );
+  }
+
+  /** A call about a task that stands twice in the file (counterexample 24). */
+  twice(id: string, claim: Json, offered: readonly string[], others: readonly string[]): void {
+    this.#never(
+      "S4",
+      "a task that stands twice is taken",
+      claim.ok,
+      () => `${id} stands twice in the spec and was granted.`,
+    );
+    this.#never(
+      "S4",
+      "a task that stands twice is offered",
+      offered.includes(id),
+      () => `${id} stands twice in the spec and is offered.`,
+    );
+    const missing = others.find((one) => !offered.includes(one));
+    this.#never(
+      "S4",
+      "one task that stands twice stops the others",
+      missing !== undefined,
+      () => `${id} stands twice, and ${missing} is not offered any more.`,
+    );
+  }
+
+  /** On a branch without a spec a command refuses and makes nothing. */
+  bare(answer: Json, made: readonly string[]): void {
+    this.#never(
+      "Reading",
+      "a command works where there is no spec",
+      answer.error?.code !== "NOT_INITIALIZED" || made.length > 0,
+      () => `Where there is no spec a command answered ${answer.error?.code ?? "ok"} and made [${made}].`,
+    );
+  }
+
+  /** Another program's runtime is moved aside whole, once (counterexample 21). */
+  foreignKept(put: readonly string[], found: readonly string[]): void {
+    const missing = put.find((mark) => !found.includes(mark));
+    this.#never(
+      "Foreign",
+      "another program's runtime is lost",
+      missing !== undefined,
+      () => `Another program's runtime ${missing} is gone.`,
+    );
+  }
+
+  /** What a follower of events has seen is what was there to see. */
+  followed(seen: readonly number[], from: number): void {
+    const all = this.#rows<{ seq: number }>(`select seq from event where seq > ${from} order by seq`).map(
+      ({ seq }) => seq,
+    );
+    const missed = all.find((seq) => !seen.includes(seq));
+    this.#never(
+      "Events",
+      "a follower misses an event",
+      missed !== undefined,
+      () => `A follower never saw the event ${missed}.`,
+    );
   }
 
   /** Compares what the product says of a worktree with what the planes are (T1, T3). */
@@ -598,22 +1062,69 @@ export class Checker {
     const said = new Map<string, string>(listed.tasks.map((item: Json) => [item.id, item.status]));
     for (const task of tasks.values()) {
       const truth = statusOf(task, outcomes);
-      if (said.get(task.id) !== truth)
-        throw new Violation("T1", `${worktree.name} says that ${task.id} is ${said.get(task.id)}; it is ${truth}.`);
+      this.#never(
+        "T1",
+        "a worktree shows another status than the join",
+        said.get(task.id) !== truth,
+        () => `${worktree.name} says that ${task.id} is ${said.get(task.id)}; it is ${truth}.`,
+      );
     }
+    const expected = this.claimable(worktree);
+    const offered: string[] = next.tasks.map((item: Json) => item.id);
+    this.#never(
+      "T3",
+      "an offer is not what can be claimed",
+      [...offered].sort().join() !== expected.join(),
+      () => `${worktree.name} offers [${offered}]; claimable is [${expected}].`,
+    );
+    const priorities = offered.map((id) => tasks.get(id)?.priority ?? 100);
+    this.#never(
+      "T4",
+      "offers are out of order",
+      priorities.some((priority, i) => i > 0 && priority < (priorities[i - 1] ?? 0)),
+      () => `${worktree.name} offers [${offered}] with the priorities [${priorities}].`,
+    );
+    for (const id of leases.values())
+      this.#never(
+        "L2",
+        "a token comes from nowhere",
+        id.fencing_token > this.#maxToken,
+        () => `The token ${id.fencing_token} came from nowhere.`,
+      );
+  }
+
+  /** What an agent in this worktree can claim now. */
+  claimable(worktree: Worktree): string[] {
+    const { outcomes, leases } = existsSync(this.#world.runtime) ? this.snapshot() : EMPTY;
+    const tasks = readTasks(worktree.text);
     const held = new Set(
       [...leases.values()].filter((row) => row.ended === null && row.expires_at > this.now).map(keyOfRow),
     );
-    const expected = claimableIds(tasks, outcomes).filter((id) => !held.has(tasks.get(id)?.key ?? ""));
-    const offered: string[] = next.tasks.map((item: Json) => item.id);
-    if ([...offered].sort().join() !== expected.join())
-      throw new Violation("T3", `${worktree.name} offers [${offered}]; claimable is [${expected}].`);
-    const priorities = offered.map((id) => tasks.get(id)?.priority ?? 100);
-    if (priorities.some((priority, i) => i > 0 && priority < (priorities[i - 1] ?? 0)))
-      throw new Violation("T4", `${worktree.name} offers [${offered}] with the priorities [${priorities}].`);
-    for (const id of leases.values())
-      if (id.fencing_token > this.#maxToken)
-        throw new Violation("L2", `The token ${id.fencing_token} came from nowhere.`);
+    return claimableIds(tasks, outcomes).filter((id) => !held.has(tasks.get(id)?.key ?? ""));
+  }
+
+  /** How many leases an agent holds at this moment. */
+  heldBy(agent_id: string): number {
+    const { leases } = existsSync(this.#world.runtime) ? this.snapshot() : EMPTY;
+    return [...leases.values()].filter(
+      (row) => row.agent_id === agent_id && row.ended === null && row.expires_at > this.now,
+    ).length;
+  }
+
+  /** The `seq` before the runtime's first event. */
+  beginOfEvents(): number {
+    this.snapshot();
+    const [first] = this.#rows<{ seq: number }>("select seq from event order by seq limit 1");
+    return (first?.seq ?? 1) - 1;
+  }
+
+  /** True when an outcome may be waiting for this branch in this worktree. */
+  waitsFor(worktree: Worktree, branch: string): boolean {
+    return [...this.snapshot().outbox.values()].some((row) => {
+      if (row.target_branch !== branch) return false;
+      const owner = this.#world.worktrees.find((one) => one.root === row.target_worktree);
+      return owner === undefined || owner.gone || owner === worktree;
+    });
   }
 
   /** After the last healing: everything acknowledged is there, and what waits has a reason. */
@@ -621,12 +1132,16 @@ export class Checker {
     const { outcomes, outbox } = this.snapshot();
     for (const { key, outcome } of this.#acknowledged) {
       const now = outcomes.get(key);
-      if (now === undefined || !holds(now, outcome))
-        throw new Violation("L6", `An acknowledged outcome of ${key} is lost.`);
+      this.#never(
+        "L6",
+        "an acknowledged outcome is lost",
+        now === undefined || !holds(now, outcome),
+        () => `An acknowledged outcome of ${key} is lost.`,
+      );
     }
     for (const { branch, key } of this.#created) {
       const there = [...readTasks(this.#world.contentOf(branch)).values()].some((task) => task.key === key);
-      if (!there) throw new Violation("L6", `The task ${key}, made on ${branch}, is lost.`);
+      this.#never("L6", "an acknowledged task is lost", !there, () => `The task ${key}, made on ${branch}, is lost.`);
     }
     for (const row of outbox.values()) {
       const owner = this.#world.worktrees.find((worktree) => worktree.root === row.target_worktree);
@@ -636,8 +1151,12 @@ export class Checker {
       const outcome = outcomeOf(row);
       const waits =
         row.change === "verify" && (task.outcome.rank < 1 || !sameRound(task.outcome.reopens, outcome.reopens));
-      if (!waits)
-        throw new Violation("T2", `The outbox row of ${row.task_id} for ${row.target_branch} was never written.`);
+      this.#never(
+        "T2",
+        "a row waits although its branch was there",
+        !waits,
+        () => `The outbox row of ${row.task_id} for ${row.target_branch} was never written.`,
+      );
     }
   }
 
@@ -652,8 +1171,12 @@ export class Checker {
       const outcome = outcomeOf(row);
       const waits =
         row.change === "verify" && (task.outcome.rank < 1 || !sameRound(task.outcome.reopens, outcome.reopens));
-      if (!waits)
-        throw new Violation("T2", `A command on ${worktree.branch} did not write ${row.task_id} (${row.change}).`);
+      this.#never(
+        "T2",
+        "a command leaves what it could write",
+        !waits,
+        () => `A command on ${worktree.branch} did not write ${row.task_id} (${row.change}).`,
+      );
     }
   }
 }
@@ -671,4 +1194,22 @@ function outcomeIn(snapshot: Snapshot, key: string): Outcome {
   const found = snapshot.outcomes.get(key);
   if (found === undefined) throw new Violation("L6", `The outcome of ${key} was recorded and is not there.`);
   return found;
+}
+
+/** The tasks of a text that may be no spec at all. */
+function tryTasks(text: string): SpecTasks | undefined {
+  try {
+    // A copy of a key is an error here, as it is in the product.
+    parseStrictly(text);
+    return readTasks(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The word of rank 0, three-way; changed on both sides, the stronger (counterexample 16). */
+function mergedWord(was: string | undefined, ours: string, theirs: string): string {
+  if (ours === theirs || theirs === was) return ours;
+  if (ours === was) return theirs;
+  return ["blocked", "todo", "ready"].find((word) => word === ours || word === theirs) ?? "ready";
 }

@@ -5,59 +5,45 @@ import { type Answer, execute } from "../../src/commands/execute.ts";
 import { REGISTRY } from "../../src/commands/registry.ts";
 import { LodestarError } from "../../src/core/errors.ts";
 import type { FaultPoint } from "../../src/core/fault.ts";
+import { Sql } from "../../src/runtime/sqlite/sql.ts";
 import type { RuntimeStore } from "../../src/runtime/store.ts";
 import type { SpecPlane, SpecSession } from "../../src/spec/plane.ts";
 import { openContext } from "../../src/wire.ts";
 import { SeededRandom } from "../support/clock.ts";
 import { type Call, Checker, type Snapshot, Violation } from "./checker.ts";
+import type { Fault } from "./faults.ts";
 import { readTasks } from "./lattice.ts";
 import { Crash, type Fiber, Scheduler } from "./scheduler.ts";
 import { BRANCHES, type Worktree, World } from "./world.ts";
 
-/** How often each thing happened. */
+/** How often each thing happened, in all that the report speaks of. */
 export interface Counts {
   steps: number;
   calls: number;
   acknowledged: number;
-  crashes: number;
-  lost_replies: number;
   retries: number;
-  pauses: number;
-  clock_jumps: number;
-  busy_locks: number;
-  edits: number;
-  checkouts: number;
-  merges: number;
-  runtimes_lost: number;
-  indexes_lost: number;
-  worktrees_removed: number;
   audits: number;
 }
-export const noCounts = (): Counts => ({
-  steps: 0,
-  calls: 0,
-  acknowledged: 0,
-  crashes: 0,
-  lost_replies: 0,
-  retries: 0,
-  pauses: 0,
-  clock_jumps: 0,
-  busy_locks: 0,
-  edits: 0,
-  checkouts: 0,
-  merges: 0,
-  runtimes_lost: 0,
-  indexes_lost: 0,
-  worktrees_removed: 0,
-  audits: 0,
-});
+export const noCounts = (): Counts => ({ steps: 0, calls: 0, acknowledged: 0, retries: 0, audits: 0 });
 
 export interface Told {
   readonly seed: number;
   readonly counts: Counts;
+  readonly faults: Tally;
+  /** Before which steps agents died. */
+  readonly deaths: Tally;
+  /** Commands by what came of them: `task.done ok`, `task.done NOT_HOLDER`. */
+  readonly operations: Tally;
+  /** How often each rule of the checker was looked at. */
+  readonly rules: Tally;
   readonly violation?: { readonly promise: string; readonly message: string };
   /** Calls, answers, steps and faults in their order: the same for the same seed. */
   readonly log: readonly string[];
+}
+
+export type Tally = ReadonlyMap<string, number>;
+function tally(map: Map<string, number>, name: string): void {
+  map.set(name, (map.get(name) ?? 0) + 1);
 }
 
 interface Agent {
@@ -86,6 +72,8 @@ export interface HarnessSwitches {
   readonly noLock?: boolean;
   /** Called before a step of the store, after which others may run: a check that is not one step with its act. */
   readonly peeks?: boolean;
+  /** Other clones count their reopenings, as this one does. */
+  readonly counted?: boolean;
 }
 
 type Globals = {
@@ -95,10 +83,21 @@ type Globals = {
   simulatedEarlyNow?: number | undefined;
   /** Leases seen before the step began to wait; read by mutants alone. */
   simulatedEarlyLeases?: unknown;
+  /** A number for an event that was drawn before the step got its turn; read by mutants alone. */
+  simulatedEarlySeq?: number;
+  /** Called before each statement that changes the runtime. */
+  simulatedStatement?: (text: string) => void;
   /** One more boundary, for mutants that make two steps of what was one. */
   simulatedYield?: () => Promise<void>;
 };
 const globals = globalThis as Globals;
+
+// A process may die between two statements of a transaction: the only place below the store's methods where the simulation stands.
+const { run } = Sql.prototype;
+Sql.prototype.run = function (this: Sql, ...args: Parameters<Sql["run"]>): number {
+  globals.simulatedStatement?.(args[0]);
+  return run.apply(this, args);
+};
 
 /** Runs one history. The same seed gives the same history, step by step. */
 export async function simulate(seed: number, base: string, switches: HarnessSwitches = {}): Promise<Told> {
@@ -108,6 +107,7 @@ export async function simulate(seed: number, base: string, switches: HarnessSwit
   globals.LODESTAR_TEST_FAULTS = true;
   globals.lodestarFault = (point) => history.fault(point);
   globals.simulatedYield = () => history.yield();
+  globals.simulatedStatement = () => history.statement();
   try {
     return await history.run();
   } finally {
@@ -115,6 +115,8 @@ export async function simulate(seed: number, base: string, switches: HarnessSwit
     delete globals.LODESTAR_TEST_FAULTS;
     delete globals.lodestarFault;
     delete globals.simulatedYield;
+    delete globals.simulatedStatement;
+    delete globals.simulatedEarlySeq;
     history.remove();
   }
 }
@@ -130,6 +132,11 @@ class History {
   readonly #switches: HarnessSwitches;
   readonly #log: string[] = [];
   readonly #counts = noCounts();
+  readonly #faultTally = new Map<string, number>();
+  readonly #deaths = new Map<string, number>();
+  readonly #operations = new Map<string, number>();
+  readonly #readers = new Map<string, Context>();
+  #runtimesLost = 0;
   readonly #agents: Agent[] = [];
   readonly #running = new Map<Fiber, Call>();
   /** Seeds differ in what goes wrong, so that rare things happen often somewhere. */
@@ -137,8 +144,11 @@ class History {
     readonly crash: number;
     readonly world: number;
     readonly clock: number;
+    readonly disk: number;
     readonly losing: boolean;
   };
+  /** Most histories are short; what takes many calls to go wrong has the others. */
+  readonly #isLong: boolean;
   #quiet = true;
   #fiber: Fiber | undefined;
   #calls = 0;
@@ -152,20 +162,24 @@ class History {
     this.#random = new SeededRandom(seed * 2654435761);
     this.#ids = new SeededRandom(seed ^ 0x5eed);
     this.#noise = new SeededRandom(seed ^ 0xf00d);
-    const worktrees = 1 + this.#random.below(3);
-    this.#world = new World(base, this.#random, worktrees, (line) => this.#say(line));
+    this.#isLong = this.#random.below(20) === 0;
+    const worktrees = this.#random.pick([1, 1, 2, 2, 3]);
+    this.#world = new World(base, this.#random, worktrees, (line) => this.#say(line), {
+      counted: switches.counted === true,
+    });
     this.#checker = new Checker(this.#world);
     this.#scheduler = new Scheduler(this.#random);
     this.#faults = {
       crash: this.#random.pick([0, 1, 3, 6]),
-      world: this.#random.pick([0, 2, 6, 12]),
+      world: this.#random.pick([0, 6, 16, 30]),
       clock: this.#random.pick([0, 1, 3]),
+      disk: this.#random.pick([0, 0, 4, 12]),
       losing: this.#random.below(2) === 0,
     };
-    const agents = 2 + this.#random.below(2);
+    const agents = this.#isLong || this.#random.below(4) === 0 ? 3 : 2;
     for (let i = 0; i < agents; i += 1) {
       const worktree = this.#random.pick(this.#world.worktrees);
-      const server = this.#random.below(4) > 0;
+      const server = this.#random.below(5) > 0;
       this.#agents.push({ agent_id: `A${i + 1}`, worktree, leases: [], server, store: undefined, plane: undefined });
     }
   }
@@ -180,6 +194,7 @@ class History {
 
   remove(): void {
     for (const agent of this.#agents) close(agent);
+    this.#closeReaders();
     this.#checker.close();
     this.#world.remove();
   }
@@ -198,10 +213,11 @@ class History {
         await this.#perform(undefined, agent, "agent.join", { agent_id: agent.agent_id });
       this.#quiet = false;
       for (const agent of this.#agents) {
-        const calls = 4 + this.#random.below(9);
+        const calls = this.#isLong ? 4 + this.#random.below(9) : 1 + this.#random.below(3);
         this.#scheduler.start(agent.agent_id, (fiber) => this.#live(fiber, agent, calls));
       }
-      this.#scheduler.start("auditor", (fiber) => this.#auditing(fiber, 2 + this.#random.below(5)));
+      const audits = this.#isLong ? 2 + this.#random.below(4) : this.#random.below(2);
+      this.#scheduler.start("auditor", (fiber) => this.#auditing(fiber, audits));
       await this.#scheduler.run({ between: () => this.#between(), atBoundary: (fiber) => this.#atBoundary(fiber) });
       if (this.#scheduler.failure !== undefined) throw this.#scheduler.failure;
       await this.#healEverything();
@@ -212,7 +228,10 @@ class History {
     }
     this.#counts.steps = this.#scheduler.steps;
     this.#counts.acknowledged = this.#checker.acknowledged;
-    const told = { seed: this.#seed, counts: this.#counts, log: this.#log };
+    const told = {
+      ...{ seed: this.#seed, counts: this.#counts, log: this.#log, faults: this.#faultTally },
+      ...{ deaths: this.#deaths, operations: this.#operations, rules: this.#checker.exercised },
+    };
     if (this.#violation === undefined) return told;
     const { promise, message } = this.#violation;
     return { ...told, violation: { promise, message } };
@@ -309,7 +328,7 @@ class History {
         return { command: "task.create", input: { title: "More", priority: random.below(3), ...given, ...depends_on } };
       }
       case 25:
-        return { command: "task.update", input: { task_id: id, priority: random.below(9) } };
+        return { command: "task.update", input: { task_id: about, priority: random.below(9) } };
       case 26:
         return {
           command: "task.update",
@@ -343,14 +362,14 @@ class History {
       },
       idempotency_key: !this.#quiet && this.#random.below(4) === 0 ? `k${this.#calls}` : undefined,
       session: this.#random.below(8) === 0 ? "s2" : "s1",
-      ...{ looked: undefined, unproven: [], applied: [], granted: [], absent: [] },
+      ...{ looked: undefined, unproven: [], applied: [], granted: [], absent: [], answer: undefined },
     };
     for (;;) {
       while (this.#losing && fiber !== undefined) await this.#scheduler.point(fiber);
       if (call.worktree.gone) return;
       call.attempts += 1;
-      if (call.runtime !== this.#counts.runtimes_lost) {
-        call.runtime = this.#counts.runtimes_lost;
+      if (call.runtime !== this.#runtimesLost) {
+        call.runtime = this.#runtimesLost;
         call.applied.length = 0;
         call.granted.length = 0;
       }
@@ -393,16 +412,20 @@ class History {
       if (this.#violation !== undefined) throw this.#violation;
       if (fiber?.dead === true) throw new Crash();
       this.#remember(agent, answer);
-      if (fiber !== undefined) await this.#scheduler.point(fiber);
+      await this.#boundary(fiber, "the answer");
       if (fiber !== undefined && !this.#quiet && this.#chance(this.#faults.crash)) {
-        this.#counts.lost_replies += 1;
+        this.#fault("lost answer");
         this.#say(`${agent.agent_id} #${call.id}: the answer is lost`);
         return "unknown";
       }
       this.#say(
         `${agent.agent_id} #${call.id} → ${answer.ok ? JSON.stringify(answer.data).slice(0, 160) : answer.error?.code}`,
       );
-      this.#checker.answered(call, answer);
+      call.answer = answer;
+      if (!this.#quiet) tally(this.#operations, `${call.command} ${answer.ok ? "ok" : answer.error?.code}`);
+      this.#guard(() => this.#checker.answered(call, answer));
+      // A server whose runtime another program has replaced is started again.
+      if (answer.error?.code === "RUNTIME_CORRUPT") close(agent);
       return answer.error?.code === "AGENT_NOT_FOUND" ? "stranger" : "acknowledged";
     } catch (cause) {
       if (!(cause instanceof Crash)) throw cause;
@@ -485,8 +508,9 @@ class History {
     };
   }
 
-  async #boundary(fiber: Fiber | undefined): Promise<void> {
+  async #boundary(fiber: Fiber | undefined, at = "a step of a mutant"): Promise<void> {
     if (fiber === undefined) return;
+    fiber.at = at;
     if (fiber.dead) throw new Crash();
     if (!this.#quiet) await this.#scheduler.point(fiber);
   }
@@ -498,7 +522,7 @@ class History {
         if (typeof method !== "function") return method;
         if (READS.has(name)) {
           return async (...args: Any[]) => {
-            await this.#boundary(fiber);
+            await this.#boundary(fiber, name);
             return method.apply(target, args);
           };
         }
@@ -514,23 +538,68 @@ class History {
       this.#switches.peeks === true && name === "claim"
         ? (await store.observe({ since: 0, worktree: "", branch: "" })).leases
         : undefined;
-    await this.#boundary(fiber);
+    this.#reservedSeq = Math.max(this.#reservedSeq + 1000, early);
+    const reserved = this.#reservedSeq;
+    await this.#boundary(fiber, name);
     globals.simulatedEarlyNow = early;
     globals.simulatedEarlyLeases = seen;
-    const before = this.#snapshot ?? this.#checker.snapshot();
-    const result = await (store as Any)[name](...args);
-    const after = this.#checker.snapshot();
+    globals.simulatedEarlySeq = reserved;
+    const before = this.#snapshot ?? this.#guard(() => this.#checker.snapshot());
+    const dies = fiber !== undefined && !this.#quiet && this.#random.below(100) < this.#faults.crash;
+    this.#deathAfter = dies ? 1 + this.#random.below(7) : 0;
+    this.#inStep = fiber;
+    let result: Any;
+    try {
+      result = await (store as Any)[name](...args);
+    } catch (cause) {
+      if (cause instanceof Crash) {
+        const after = this.#guard(() => this.#checker.snapshot());
+        this.#snapshot = after;
+        this.#guard(() => this.#checker.died(call, name, before, after));
+      }
+      throw cause;
+    } finally {
+      this.#deathAfter = 0;
+    }
+    const after = this.#guard(() => this.#checker.snapshot());
     this.#snapshot = after;
     this.#say(`  ${call.agent_id} ${name}${result?.kind === undefined ? "" : ` → ${result.kind}`}`);
     this.#guard(() => this.#checker.wrote(call, name, args[0], result, before, after));
-    if (name === "claim" || name === "finish") await this.#boundary(fiber);
-    this.#checker.prove(call);
+    if (fiber !== undefined && !this.#quiet) this.#beSlow("slow disk in a commit");
+    if (name === "claim" || name === "finish") await this.#boundary(fiber, `what follows ${name}`);
+    this.#guard(() => this.#checker.prove(call));
     return result;
   }
+  #reservedSeq = 0;
+  /** Statements until the running step dies; 0 when it does not. */
+  #deathAfter = 0;
+  #inStep: Fiber | undefined;
 
-  #guard(check: () => void): void {
+  /** Called before each statement of a step that changes something. */
+  statement(): void {
+    if (this.#deathAfter === 0 || this.#inStep === undefined) return;
+    this.#deathAfter -= 1;
+    if (this.#deathAfter > 0) return;
+    this.#fault("crash inside a step of the runtime");
+    this.#kill(this.#inStep, "inside a step");
+    throw new Crash();
+  }
+
+  #beSlow(fault: Fault): void {
+    if (!this.#chance(this.#faults.disk)) return;
+    const length = this.#random.pick([300, 1500, 6000, 40_000]);
+    this.#world.clock.advance(length);
+    this.#fault(fault);
+    this.#say(`the disk takes ${length} ms`);
+  }
+
+  #fault(fault: Fault): void {
+    tally(this.#faultTally, fault);
+  }
+
+  #guard<T>(check: () => T): T {
     try {
-      check();
+      return check();
     } catch (cause) {
       if (cause instanceof Violation) this.#violation ??= cause;
       throw cause;
@@ -539,17 +608,17 @@ class History {
 
   #wrapPlane(fiber: Fiber | undefined, call: Call, plane: SpecPlane): SpecPlane {
     const look = async <T>(read: () => Promise<T>): Promise<T> => {
-      await this.#boundary(fiber);
+      await this.#boundary(fiber, "a look at the spec");
       const index = await read();
-      this.#checker.looked(call);
+      this.#guard(() => this.#checker.looked(call));
       return index;
     };
     const locked = async <T>(body: (session: SpecSession) => Promise<T>, patience?: number): Promise<T> => {
       const { lock } = plane.paths;
       const keeps = fiber !== undefined && !this.#quiet && this.#switches.noLock !== true;
-      await this.#boundary(fiber);
+      await this.#boundary(fiber, "the spec's lock");
       if (keeps && this.#scheduler.isLocked(lock) && this.#chance(6)) {
-        this.#counts.busy_locks += 1;
+        this.#fault("busy lock");
         this.#say(`  ${call.agent_id} finds the spec busy`);
         throw new LodestarError("BUSY", "Another process has been saving the spec for too long.");
       }
@@ -560,11 +629,14 @@ class History {
             body({
               index: () => look(() => session.index()),
               save: async (edits) => {
-                await this.#boundary(fiber);
+                await this.#boundary(fiber, "a save");
                 this.#fiber = fiber;
-                const saved = await session.save(edits);
+                this.#saving = true;
+                const saved = await session.save(edits).finally(() => {
+                  this.#saving = false;
+                });
                 if (saved) this.#say(`  ${call.agent_id} saved ${call.worktree.branch} in ${call.worktree.name}`);
-                await this.#boundary(fiber);
+                await this.#boundary(fiber, "what follows a save");
                 return saved;
               },
             }),
@@ -597,10 +669,13 @@ class History {
     }
     if (this.#quiet || this.#fiber === undefined) return;
     const isInside = point === "before-temp" || point === "after-temp-write" || point === "after-fsync";
-    if (isInside && this.#random.below(100) < this.#faults.world * 2) this.#changeSpec(worktree);
+    if (isInside && this.#random.below(100) < this.#faults.world * 2) this.#changeInside(worktree);
+    if (point === "after-temp-write" || point === "after-fsync") this.#beSlow("slow disk in a save");
     const mayDie =
       isInside || point === "before-rename" || point === "after-rename" || point === "after-save-before-index";
     if (!mayDie || this.#random.below(200) >= this.#faults.crash) return;
+    this.#fault("crash inside a save");
+    tally(this.#deaths, point);
     this.#kill(this.#fiber, `at ${point}`);
     if (point === "after-temp-write" || point === "after-fsync" || point === "before-rename")
       this.#world.leaveTemp(worktree);
@@ -611,7 +686,6 @@ class History {
 
   #kill(fiber: Fiber, where: string): void {
     fiber.dead = true;
-    this.#counts.crashes += 1;
     this.#say(`${fiber.name} is killed ${where}`);
   }
 
@@ -619,51 +693,102 @@ class History {
 
   #atBoundary(fiber: Fiber): void {
     this.#fiber = fiber;
-    if (this.#running.has(fiber) && this.#random.below(200) < this.#faults.crash)
-      this.#kill(fiber, "between two steps");
+    if (!this.#running.has(fiber) || this.#random.below(200) >= this.#faults.crash) return;
+    this.#fault("crash between two steps");
+    tally(this.#deaths, `before ${fiber.at}`);
+    this.#kill(fiber, `before ${fiber.at}`);
   }
 
-  #between(): void {
+  async #between(): Promise<void> {
     const { clock } = this.#world;
     clock.advance(this.#random.pick([0, 0, 0, 1, 7, 60, 400, 1500]));
     if (this.#losing && this.#running.size === 0) this.#loseRuntime();
     if (this.#chance(this.#faults.clock)) {
       const jump = this.#random.pick([-3_600_000, -5000, -700, 86_400_000, 60_000, 6000]);
       clock.advance(jump);
-      this.#counts.clock_jumps += 1;
+      this.#fault(jump < 0 ? "clock backward" : "clock forward");
       this.#say(`the clock jumps by ${jump} ms`);
     }
-    if (this.#random.below(200) < this.#faults.crash && this.#fiber !== undefined && !this.#fiber.done) {
-      this.#fiber.pause = 2 + this.#random.below(14);
-      clock.advance(this.#random.pick([500, 3000, 6000, 31_000]));
-      this.#counts.pauses += 1;
-      this.#say(`${this.#fiber.name} is paused`);
-    }
+    if (this.#random.below(200) < this.#faults.crash && this.#fiber !== undefined && !this.#fiber.done)
+      this.#pause(this.#fiber);
     if (this.#random.below(300) >= this.#faults.world) return;
     const worktree = this.#random.pick(this.#world.worktrees);
-    const dice = this.#random.below(20);
-    if (dice < 2) this.#removeOrMake(worktree);
+    const dice = this.#random.below(28);
+    if (dice < 4) this.#removeOrMake(worktree);
     else if (worktree.gone) return;
-    else if (dice < 7 && this.#faults.losing) this.#losing = true;
-    else if (dice < 8) {
+    else if (dice < 9 && this.#faults.losing) this.#losing = true;
+    else if (dice < 11) {
       if (this.#isBusy(worktree)) return;
       this.#world.deleteIndex(worktree);
-      this.#counts.indexes_lost += 1;
-    } else this.#changeSpec(worktree);
+      this.#closeReaders();
+      this.#fault("index lost");
+    } else if (dice < 13) await this.#visitBareBranch(worktree);
+    else if (dice < 15) await this.#visitTwice(worktree);
+    else await this.#changeSpec(worktree);
   }
 
-  #changeSpec(worktree: Worktree): void {
-    const dice = this.#random.below(10);
-    if (dice < 3) {
-      this.#counts.checkouts += 1;
-      this.#world.checkOut(worktree, this.#random.pick(BRANCHES));
-    } else if (dice < 6) {
-      this.#counts.merges += 1;
-      this.#world.merge(worktree, this.#random.pick(BRANCHES));
-    } else {
-      this.#counts.edits += 1;
-      this.#world.edit(worktree);
+  #pause(fiber: Fiber): void {
+    const held = this.#checker.heldBy(fiber.name);
+    fiber.pause = 2 + this.#random.below(14);
+    this.#world.clock.advance(this.#random.pick([500, 3000, 6000, 31_000]));
+    this.#fault("pause");
+    if (held > this.#checker.heldBy(fiber.name)) this.#fault("pause past the end of a lease");
+    this.#say(`${fiber.name} is paused`);
+  }
+
+  async #changeSpec(worktree: Worktree): Promise<void> {
+    if (this.#random.below(10) >= 5) return this.#changeInside(worktree);
+    const merged = await this.#world.merge(worktree, this.#random.pick(BRANCHES));
+    if (merged.kind === "forward") this.#fault("fast-forward merge");
+    if (merged.kind === "aborted") this.#fault("merge given up");
+    if (merged.kind !== "merged") return;
+    this.#fault("merge");
+    this.#guard(() => this.#checker.merged(merged.base, merged.ours, merged.theirs, merged.text));
+  }
+
+  /** What somebody who takes no lock does to a spec, between two steps or in the middle of a save. */
+  #changeInside(worktree: Worktree): void {
+    const isInside = this.#fiber !== undefined && this.#running.get(this.#fiber)?.worktree === worktree && this.#saving;
+    if (this.#random.below(3) === 0) {
+      if (this.#world.checkOut(worktree, this.#random.pick(BRANCHES)))
+        this.#fault(isInside ? "checkout in a save" : "checkout");
+      return;
     }
+    const kind = this.#world.edit(worktree);
+    this.#fault(kind === "pulled" ? "pull from another clone" : isInside ? "edit in a save" : "edit by hand");
+  }
+  #saving = false;
+
+  /** Somebody looks at a branch that has no `.lodestar/` (counterexample 22). */
+  async #visitBareBranch(worktree: Worktree): Promise<void> {
+    const [agent] = this.#agents;
+    if (this.#isBusy(worktree) || agent === undefined || !existsSync(this.#world.runtime)) return;
+    this.#fault("bare branch");
+    await this.#world.onBareBranch(worktree, async () => {
+      this.#guard(() => this.#checker.ignored(worktree, this.#world.untracked(worktree)));
+      const before = this.#world.files(worktree);
+      const answer = await this.#quietly(agent, worktree, "agent.heartbeat", {});
+      const made = this.#world.files(worktree).filter((name) => !before.includes(name));
+      this.#guard(() => this.#checker.bare(answer, made));
+    });
+  }
+
+  /** A merge on a host has left a task twice: nobody may get it, and the others go on (counterexample 24). */
+  async #visitTwice(worktree: Worktree): Promise<void> {
+    const [agent] = this.#agents;
+    if (this.#isBusy(worktree) || agent === undefined || !existsSync(this.#world.runtime)) return;
+    const id = this.#random.pick([...readTasks(worktree.text).keys()]);
+    this.#fault("task twice in the file");
+    await this.#world.withTwice(worktree, id, async () => {
+      const claim = await this.#quietly(agent, worktree, "task.claim", { task_ids: [id] });
+      const next = await this.#read(worktree, "task.next", { count: 1000 });
+      const offered = ((next.data as Any).tasks ?? []).map((task: Any) => task.id);
+      const tasks = readTasks(worktree.text);
+      const others = this.#checker
+        .claimable(worktree)
+        .filter((one) => one !== id && !tasks.get(one)?.depends_on.includes(id));
+      this.#guard(() => this.#checker.twice(id, claim, offered, others));
+    });
   }
 
   #isBusy(worktree: Worktree): boolean {
@@ -673,13 +798,15 @@ class History {
   #removeOrMake(worktree: Worktree): void {
     if (worktree.name === "main" || this.#isBusy(worktree)) return;
     if (worktree.gone) {
+      this.#fault("worktree made again");
       this.#world.makeAgain(worktree);
       return;
     }
     for (const agent of this.#agents)
       if (agent.worktree === worktree) agent.worktree = this.#world.worktrees[0] as Worktree;
+    this.#closeReaders();
     this.#world.removeWorktree(worktree);
-    this.#counts.worktrees_removed += 1;
+    this.#fault("worktree removed");
   }
 
   /** The runtime is about to be lost: that is between calls, for nothing is promised to a call that it happens to. */
@@ -687,11 +814,18 @@ class History {
 
   #loseRuntime(): void {
     this.#losing = false;
-    if (!existsSync(this.#world.runtime) || !this.#checker.mayLoseRuntime) return;
-    this.#world.deleteRuntime();
+    if (!this.#checker.knowsRuntime || !this.#checker.mayLoseRuntime) return;
+    this.#closeReaders();
     this.#checker.forgetRuntime();
+    if (this.#random.below(2) === 0) {
+      this.#world.putForeignRuntime();
+      this.#fault("foreign runtime");
+    } else {
+      this.#world.deleteRuntime();
+      this.#fault("runtime lost");
+    }
     this.#snapshot = undefined;
-    this.#counts.runtimes_lost += 1;
+    this.#runtimesLost += 1;
   }
 
   // --- Looking at everything ---
@@ -714,66 +848,96 @@ class History {
       else throw new Violation("Defect", `${worktree.name} cannot be read: ${(listed.error ?? next.error)?.message}`);
       if (!this.#world.isKnown(worktree))
         throw new Violation("S3", `The spec of ${worktree.name} was changed by nobody.`);
+      this.#guard(() => this.#checker.ignored(worktree, this.#world.untracked(worktree)));
     }
+    this.#guard(() => this.#checker.locksAreKept());
+    await this.#follow();
   }
 
+  /** Reads on in the events, from where it stopped (counterexample 23). */
+  async #follow(): Promise<void> {
+    const worktree = this.#world.worktrees.find(({ gone }) => !gone);
+    if (worktree === undefined || !existsSync(this.#world.runtime)) return;
+    if (this.#following.runtime !== this.#runtimesLost)
+      this.#following = { runtime: this.#runtimesLost, from: this.#checker.beginOfEvents(), seen: [] };
+    const { from, seen } = this.#following;
+    const answer = await this.#read(worktree, "events", { since: seen.at(-1) ?? from });
+    if (!answer.ok) return;
+    seen.push(...(answer.data as { events: { seq: number }[] }).events.map(({ seq }) => seq));
+    this.#guard(() => this.#checker.followed(seen, from));
+  }
+  #following: { runtime: number; from: number; seen: number[] } = { runtime: -1, from: 0, seen: [] };
+
+  /** Reads as a process that starts for it, or as one that has been running. */
   async #read(worktree: Worktree, name: string, input: Record<string, unknown>): Promise<Answer> {
-    const context = await openContext({
-      cwd: worktree.root,
-      env: {},
-      interactive: false,
-      clock: this.#world.clock,
-      random: this.#ids,
-    });
-    try {
-      return await execute(await load(name), input, context);
-    } finally {
-      (await context.runtimeIfAny())?.close();
+    if (this.#noise.below(4) === 0) this.#closeReaders();
+    let context = this.#readers.get(worktree.root);
+    if (context === undefined) {
+      context = await openContext({
+        cwd: worktree.root,
+        env: {},
+        interactive: false,
+        clock: this.#world.clock,
+        random: this.#ids,
+      });
+      this.#readers.set(worktree.root, context);
+    }
+    return execute(await load(name), input, context);
+  }
+
+  #closeReaders(): void {
+    for (const context of this.#readers.values()) {
+      void context.runtimeIfAny().then((store) => store?.close());
       context.spec.close();
     }
+    this.#readers.clear();
   }
 
-  async #joinAll(): Promise<void> {
-    for (const agent of this.#agents) {
-      if (agent.worktree.gone) agent.worktree = this.#world.worktrees[0] as Worktree;
-      await this.#writeQuietly(agent, agent.worktree);
-    }
-  }
-
-  async #writeQuietly(agent: Agent, worktree: Worktree): Promise<void> {
+  /** One call while nothing else runs. */
+  async #quietly(agent: Agent, worktree: Worktree, command: string, input: Record<string, unknown>): Promise<Answer> {
     const call: Call = {
-      ...{ id: 0, agent_id: agent.agent_id, command: "agent.join", input: { agent_id: agent.agent_id }, worktree },
+      ...{ id: 0, agent_id: agent.agent_id, command, input, worktree },
       ...{ attempts: 1, runtime: 0, idempotency_key: undefined, session: "s1", looked: undefined },
-      ...{ unproven: [], applied: [], granted: [], absent: [] },
+      ...{ unproven: [], applied: [], granted: [], absent: [], answer: undefined },
     };
+    const fiber = this.#fiber;
+    this.#fiber = undefined;
     this.#quietCall = call;
     try {
-      await this.#attempt(undefined, agent, call, false);
+      // As a process of its own: the agent's server may be in the middle of a call.
+      const alone = { ...agent, leases: [], server: false, store: undefined, plane: undefined };
+      await this.#attempt(undefined, alone, call, false);
     } finally {
       this.#quietCall = undefined;
+      this.#fiber = fiber;
     }
+    return call.answer as Answer;
+  }
+
+  async #joinIn(worktree: Worktree): Promise<void> {
+    const [first] = this.#agents;
+    if (first !== undefined) await this.#quietly(first, worktree, "agent.join", { agent_id: first.agent_id });
   }
 
   /** Every branch is checked out once more where its rows wait, and a command runs there: now nothing may be missing. */
   async #healEverything(): Promise<void> {
     this.#quiet = true;
     this.#fiber = undefined;
-    const [first] = this.#agents;
-    if (first === undefined) return;
-    await this.#joinAll();
-    await this.#audit();
+    for (const worktree of this.#world.worktrees) if (!worktree.gone) await this.#joinIn(worktree);
     for (const worktree of this.#world.worktrees) {
       if (worktree.gone) continue;
       for (const branch of BRANCHES) {
+        if (!this.#checker.waitsFor(worktree, branch)) continue;
         const other = this.#world.worktrees.find((one) => !one.gone && one !== worktree && one.branch === branch);
         if (other !== undefined)
           this.#world.checkOut(other, `parked-${other.name}-${worktree.name}-${branch}`, other.text);
         this.#world.checkOut(worktree, branch);
-        await this.#writeQuietly(first, worktree);
+        await this.#joinIn(worktree);
         this.#guard(() => this.#checker.healed(worktree));
       }
     }
     await this.#audit();
+    this.#guard(() => this.#checker.foreignKept(this.#world.foreign, this.#world.foreignFound()));
     this.#guard(() => this.#checker.finish());
   }
 }

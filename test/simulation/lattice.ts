@@ -1,5 +1,3 @@
-import { parse } from "yaml";
-
 /** The planes as the checker understands them: written from model.md, sharing no code with the product. */
 
 /** An outcome (model.md, Status). */
@@ -62,6 +60,9 @@ export interface RawSpec {
   tasks: Record<string, RawTask>;
 }
 
+/** What the file says, read afresh: callers may change it. */
+export const readRaw = (spec: string): RawSpec => Bun.YAML.parse(spec) as RawSpec;
+
 const parsed = new Map<string, SpecTasks>();
 
 /** Reads a spec with the YAML library alone. */
@@ -69,8 +70,8 @@ export function readTasks(spec: string): SpecTasks {
   const known = parsed.get(spec);
   if (known !== undefined) return known;
   if (parsed.size > 500) parsed.clear();
-  const raw = parse(spec) as RawSpec;
-  const tasks = new Map(Object.entries(raw.tasks ?? {}).map(([id, task]) => [id, readTask(id, task)] as const));
+  const raw = readRaw(spec);
+  const tasks = new Map(Object.entries(raw?.tasks ?? {}).map(([id, task]) => [id, readTask(id, task)] as const));
   parsed.set(spec, tasks);
   return tasks;
 }

@@ -13,17 +13,12 @@ export interface Mutant {
   readonly breaks: readonly string[];
   readonly edits: readonly { readonly file: string; readonly find: string; readonly replace: string }[];
   readonly harness?: HarnessSwitches;
-  /** Where a hunt begins, and within how many histories it ends. */
-  readonly seed: number;
-  readonly within: number;
 }
 
 export const MUTANTS: readonly Mutant[] = [
   {
     name: "check-then-insert grant",
     breaks: ["L1"],
-    seed: 1,
-    within: 300,
     harness: { peeks: true },
     edits: [
       {
@@ -46,8 +41,6 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "token reuse",
     breaks: ["L2"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "runtime/sqlite/leases.ts",
@@ -70,8 +63,6 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "spec written before the commit",
     breaks: ["T2"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "commands/task/finishing.ts",
@@ -83,8 +74,6 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "outbox row lost",
     breaks: ["T2"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "runtime/sqlite/outcomes.ts",
@@ -97,8 +86,6 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "outbox row cleared before the spec is written",
     breaks: ["T2"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "commands/task/finishing.ts",
@@ -112,8 +99,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "join that is no lattice",
     row: 15,
     breaks: ["T1", "T2", "T3"],
-    seed: 180,
-    within: 300,
     edits: [
       {
         file: "core/status.ts",
@@ -126,8 +111,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "another process's lock is no obstacle",
     row: 1,
     breaks: ["S3", "T2", "Defect"],
-    seed: 1,
-    within: 300,
     harness: { noLock: true },
     edits: [
       {
@@ -146,16 +129,12 @@ export const MUTANTS: readonly Mutant[] = [
     name: "an open runtime is not compared with its path",
     row: 2,
     breaks: ["L6", "L5", "T2", "T1", "Defect"],
-    seed: 1,
-    within: 300,
     edits: [{ file: "runtime/sqlite/connection.ts", find: "  return MOVED[0] === 1;", replace: "  return false;" }],
   },
   {
     name: "the spec's key is not compared before the rename",
     row: 4,
     breaks: ["S3", "T2", "Identity"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "spec/file.ts",
@@ -168,8 +147,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "done without an agent is taken for the last holder's",
     row: 5,
     breaks: ["L3"],
-    seed: 28,
-    within: 300,
     edits: [
       { file: "lease/rules.ts", find: '  if (holders.length > 1) return { kind: "agent_required" };\n', replace: "" },
     ],
@@ -178,8 +155,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "a repeated done is a new done",
     row: 6,
     breaks: ["L2", "L4", "L3", "T1"],
-    seed: 73,
-    within: 300,
     edits: [
       {
         file: "lease/finishing.ts",
@@ -198,8 +173,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "a repeated next --claim grants one more",
     row: 7,
     breaks: ["L4"],
-    seed: 19,
-    within: 300,
     edits: [
       {
         file: "runtime/sqlite/claim.ts",
@@ -212,8 +185,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "commands renew all that their agent holds",
     row: 7,
     breaks: ["L8"],
-    seed: 26,
-    within: 300,
     edits: [
       {
         file: "commands/settle-up.ts",
@@ -226,8 +197,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "the time is read before the wait for the lock",
     row: 8,
     breaks: ["L5"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "runtime/sqlite/step.ts",
@@ -240,8 +209,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "time never goes back, and stands still",
     row: 9,
     breaks: ["L5"],
-    seed: 1,
-    within: 300,
     edits: [
       { file: "runtime/sqlite/step.ts", find: "Math.max(row.clock_offset, now - wall)", replace: "row.clock_offset" },
     ],
@@ -250,8 +217,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "time follows the wall back",
     row: 9,
     breaks: ["L5"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "runtime/sqlite/step.ts",
@@ -263,8 +228,6 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "leases end when the clock jumps",
     breaks: ["L5"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "runtime/sqlite/step.ts",
@@ -277,8 +240,6 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "leases end a second early",
     breaks: ["L5"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "runtime/sqlite/step.ts",
@@ -291,8 +252,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "tokens restart with a new runtime",
     row: 10,
     breaks: ["L2"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "runtime/sqlite/migrate.ts",
@@ -306,8 +265,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "outbox rows name no branch",
     row: 12,
     breaks: ["T2"],
-    seed: 17,
-    within: 300,
     edits: [
       {
         file: "commands/outcome.ts",
@@ -320,8 +277,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "a commit is written to whatever is checked out by then",
     row: 12,
     breaks: ["T2"],
-    seed: 34,
-    within: 300,
     edits: [
       {
         file: "commands/task/finishing.ts",
@@ -334,8 +289,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "the runtime learns from specs",
     row: 13,
     breaks: ["T1"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "commands/look.ts",
@@ -356,8 +309,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "an id alone is a task's identity",
     row: 14,
     breaks: ["T1", "T2", "T3", "L6", "L9"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "core/task.ts",
@@ -370,8 +321,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "deleted after it was verified still blocks",
     row: 17,
     breaks: ["T3"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "core/status.ts",
@@ -384,8 +333,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "the spec is not looked at after a grant",
     row: 18,
     breaks: ["L9"],
-    seed: 99,
-    within: 300,
     edits: [
       { file: "commands/task/taking.ts", find: "  if (fresh.length === 0 ||", replace: "  if (fresh.length >= 0 ||" },
     ],
@@ -394,8 +341,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "outcomes since the look are not compared",
     row: 20,
     breaks: ["T1", "T3", "L9"],
-    seed: 19,
-    within: 300,
     edits: [
       {
         file: "runtime/sqlite/outcomes.ts",
@@ -408,8 +353,6 @@ export const MUTANTS: readonly Mutant[] = [
     name: "a missing dependency is not named",
     row: 25,
     breaks: ["T5"],
-    seed: 27,
-    within: 300,
     edits: [
       {
         file: "spec/schedule.ts",
@@ -421,8 +364,6 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "any lease that was not given back gives its right",
     breaks: ["L2", "L3", "Defect"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "lease/rules.ts",
@@ -434,8 +375,6 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "the runtime's outcomes do not count",
     breaks: ["T1", "T3"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "spec/schedule.ts",
@@ -447,13 +386,170 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "the index is believed whatever the file is",
     breaks: ["T1", "T3", "S3", "T2", "Defect", "L9"],
-    seed: 1,
-    within: 300,
     edits: [
       {
         file: "spec/plane.ts",
         find: "if (header !== undefined && header.key === key && header.settled) return index;",
         replace: "if (header !== undefined) return index;",
+      },
+    ],
+  },
+  {
+    name: "an open runtime is looked at past SQLite",
+    row: 3,
+    breaks: ["L1"],
+    edits: [
+      {
+        file: "runtime/sqlite/file.ts",
+        find: "    const stat = lstatSync(path);",
+        replace:
+          '    const stat = lstatSync(path);\n    if (stat.isFile()) require("node:fs").closeSync(require("node:fs").openSync(path));',
+      },
+    ],
+  },
+  {
+    name: "an outcome is left to a later command to write",
+    row: 11,
+    breaks: ["L6"],
+    edits: [
+      {
+        file: "commands/task/finishing.ts",
+        find: "  if (fresh.length === 0) return;",
+        replace: "  if (fresh.length >= 0) return;",
+      },
+      {
+        file: "commands/outcome.ts",
+        find: "const ours = waiting.filter((row) => isOurs",
+        replace: "const ours = waiting.filter((row) => row.at < context.clock.now() - 1).filter((row) => isOurs",
+      },
+    ],
+  },
+  {
+    name: "reopenings are counted",
+    row: 15,
+    breaks: ["T1"],
+    harness: { counted: true },
+    edits: [
+      {
+        file: "commands/task/finishing.ts",
+        find: "[newReopenId(context.random)]",
+        replace: '["r" + (before.reopens.length + 1)]',
+      },
+    ],
+  },
+  {
+    name: "the word of our side wins",
+    row: 16,
+    breaks: ["S4"],
+    edits: [
+      {
+        file: "spec/merge-values.ts",
+        find: ": joinWords(ours.word, theirs.word);",
+        replace: ": (joinWords(ours.word, theirs.word), ours.word);",
+      },
+    ],
+  },
+  {
+    name: "an outcome and its outbox row are two commits",
+    row: 19,
+    breaks: ["L6"],
+    edits: [
+      {
+        file: "runtime/sqlite/finish.ts",
+        find: "  if (verdict.ends !== undefined) end(",
+        replace:
+          '  for (const sql of ["release step", "commit", "begin immediate", "savepoint step"]) step.sql.run(sql);\n  if (verdict.ends !== undefined) end(',
+      },
+    ],
+  },
+  {
+    name: "a foreign runtime is moved without looking again",
+    row: 21,
+    breaks: ["L6", "Foreign"],
+    edits: [
+      {
+        file: "wire.ts",
+        find: "    const moveAside = async (): Promise<void> => {",
+        replace:
+          "    const moveAside = async (): Promise<void> => {\n      if (moveAsideForeign(path, true) === undefined) return;\n      for (let i = 0; i < 8; i += 1) await (globalThis as any).simulatedYield?.();",
+      },
+      {
+        file: "runtime/sqlite/foreign.ts",
+        find: "export function moveAsideForeign(path: string): string | undefined {",
+        replace: "export function moveAsideForeign(path: string, looks = false): string | undefined {",
+      },
+      {
+        file: "runtime/sqlite/foreign.ts",
+        find: "  if ((sizeOf(at) ?? 0) === 0 || !isForeign(at)) return undefined;",
+        replace: '  if (looks) return (sizeOf(at) ?? 0) === 0 || !isForeign(at) ? undefined : "";',
+      },
+    ],
+  },
+  {
+    name: "databases are ignored by the committed file alone",
+    row: 22,
+    breaks: ["Ignored"],
+    edits: [
+      {
+        file: "git/ignore.ts",
+        find: "  if (missing.length === 0) return written;",
+        replace: "  if (missing.length >= 0) return written;",
+      },
+    ],
+  },
+  {
+    name: "an event's seq is drawn before the lock",
+    row: 23,
+    breaks: ["Events", "Defect"],
+    edits: [
+      {
+        file: "runtime/sqlite/step.ts",
+        find: "    this.#seq = Math.max(this.#seq + 1, this.now);",
+        replace:
+          "    const drawn = (globalThis as any).simulatedEarlySeq;\n    if (drawn !== undefined) (globalThis as any).simulatedEarlySeq = drawn + 1;\n    this.#seq = drawn ?? Math.max(this.#seq + 1, this.now);",
+      },
+    ],
+  },
+  {
+    name: "a merge keeps both texts",
+    row: 24,
+    breaks: ["S4"],
+    edits: [
+      {
+        file: "spec/merge.ts",
+        find: "  const { base, ours, theirs } = versions;\n",
+        replace: `  const { base, ours, theirs } = versions;
+  const { mergeLines, bothLines } = await import("./merge-lines.ts");
+  const texts = mergeLines(base.text, ours.text, theirs.text, bothLines);
+  return { kind: "merged", bytes: Buffer.from(texts), conflicts: [], decided: [], warnings: [], cycles: [] };
+`,
+      },
+    ],
+  },
+  {
+    name: "of a task that stands twice one is taken",
+    row: 24,
+    breaks: ["S4", "L9"],
+    edits: [
+      { file: "spec/read.ts", find: "      broken.push(repeatedTask(start + layout.task_indent, id));", replace: "" },
+    ],
+  },
+  {
+    name: "a task that stands twice is offered",
+    row: 24,
+    breaks: ["S4"],
+    edits: [{ file: "spec/schedule.ts", find: "      if (twice.has(standing.task.id)) continue;\n", replace: "" }],
+  },
+  {
+    name: "a verification is written where the work is not",
+    row: 26,
+    breaks: ["T2"],
+    edits: [
+      {
+        file: "commands/outcome.ts",
+        find: '    if (outcome.change === "verify" && !isDoneHere(before, outcome)) continue;\n',
+        replace:
+          '    if (outcome.change === "verify" && !isDoneHere(before, outcome) && before.status === "deleted") continue;\n',
       },
     ],
   },

@@ -50,7 +50,9 @@ async function call(
 }
 
 test("T2, counterexample 12: a commit is not written to a branch that was checked out after it", async () => {
-  const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {}, SPEC);
+  const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {}, {
+    spec: SPEC,
+  });
   try {
     const [worktree] = world.worktrees as [Worktree];
     await call(world, worktree, "agent.join", { agent_id: "A1" });
@@ -92,7 +94,9 @@ test("T2, counterexample 12: a commit is not written to a branch that was checke
 });
 
 test("T2, T3: deleting work that was verified elsewhere says so in the spec, and no later command writes it again", async () => {
-  const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {}, SPEC);
+  const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {}, {
+    spec: SPEC,
+  });
   try {
     const [worktree] = world.worktrees as [Worktree];
     await call(world, worktree, "agent.join", { agent_id: "A1" });
@@ -114,6 +118,60 @@ test("T2, T3: deleting work that was verified elsewhere says so in the spec, and
     await call(world, worktree, "task.reopen", { task_id: "A" });
     await call(world, worktree, "task.delete", { task_id: "A", cascade: true });
     expect(readTasks(text()).get("A")?.outcome).toMatchObject({ rank: 3, verified: false });
+  } finally {
+    world.remove();
+  }
+});
+
+test("trust, counterexample 27: a committed runtime of a stranger is not spoken to, whatever an agent calls", async () => {
+  let asked = 0;
+  using stranger = Bun.serve({
+    port: 0,
+    fetch: () => {
+      asked += 1;
+      return new Response("{}");
+    },
+  });
+  const spec = SPEC.replace("conventions: {}", `conventions: { runtime: "${stranger.url.href}" }`);
+  const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {}, { spec });
+  try {
+    const [worktree] = world.worktrees as [Worktree];
+    for (const [name, input] of [
+      ["agent.join", { agent_id: "A1" }],
+      ["task.next", { claim: true }],
+      ["task.done", { task_id: "A" }],
+      ["status", {}],
+    ] as const)
+      await call(world, worktree, name, input);
+    expect(asked).toBe(0);
+  } finally {
+    world.remove();
+  }
+});
+
+test("S4, counterexample 24: a task that a merge on a host left twice is offered to nobody and granted to nobody", async () => {
+  const two = `${SPEC}  B:
+    title: Task B
+    status: ready
+    created_at: 2026-01-01T00:00:00.000Z
+  A:
+    title: Another task A
+    status: ready
+    created_at: 2026-01-01T00:00:00.000Z
+`;
+  const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {}, {
+    spec: two,
+  });
+  try {
+    const [worktree] = world.worktrees as [Worktree];
+    await call(world, worktree, "agent.join", { agent_id: "A1" });
+    const offered = await call(world, worktree, "task.next", { count: 10 });
+    expect((offered.data as { tasks: { id: string }[] }).tasks.map(({ id }) => id)).toEqual(["B"]);
+    expect(await call(world, worktree, "task.next", { claim: true })).toMatchObject({ data: { task_id: "B" } });
+    const more = await call(world, worktree, "task.next", { claim: true, another: true });
+    expect(more).toMatchObject({ ok: true, data: { tasks: [] } });
+    const named = await call(world, worktree, "task.claim", { task_ids: ["A"] });
+    expect(named).toMatchObject({ ok: false, error: { code: "SPEC_INVALID" } });
   } finally {
     world.remove();
   }

@@ -5,7 +5,7 @@
  *   bun test/simulation/run.ts --seed 1 --replay                         the whole history of one seed
  *   … --mutant "token reuse"                                            with one rule of the product switched off
  */
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -15,6 +15,11 @@ import { install, MUTANTS } from "./mutants.ts";
 export interface Report {
   readonly histories: number;
   readonly counts: Counts;
+  /** How often each fault occurred, agents died before each step, commands were answered so and so, rules were looked at. */
+  readonly faults: Readonly<Record<string, number>>;
+  readonly deaths: Readonly<Record<string, number>>;
+  readonly operations: Readonly<Record<string, number>>;
+  readonly rules: Readonly<Record<string, number>>;
   readonly violations: readonly { readonly seed: number; readonly promise: string; readonly message: string }[];
   /** A digest of everything that happened: the same for the same seeds. */
   readonly digest: string;
@@ -40,16 +45,22 @@ const { noCounts, simulate } = await import("./history.ts");
 /** In memory where there is such a folder: thousands of files are made and synced. */
 const BASE = join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), `lodestar-simulation-${process.pid}`);
 
+/** Each history has a folder of its own: one that ended in a violation leaves calls that hold locks for ever. */
 const counts = noCounts();
+const tallies = { faults: {}, deaths: {}, operations: {}, rules: {} } satisfies Record<string, Record<string, number>>;
 const violations: { seed: number; promise: string; message: string }[] = [];
 let histories = 0;
 let digest = 0n;
 const until = performance.now() + Number(values.seconds) * 1000;
 for (let seed = Number(values.seed); histories < Number(values.histories) && performance.now() < until; seed += 1) {
-  const told: Told = await simulate(seed, BASE, mutant?.harness);
+  const told: Told = await simulate(seed, join(BASE, String(seed)), mutant?.harness);
   histories += 1;
   for (const name of Object.keys(counts) as (keyof Counts)[]) counts[name] += told.counts[name];
-  digest = Bun.hash(told.log.join("\n").replaceAll(BASE, ""), digest) as bigint;
+  for (const kind of Object.keys(tallies) as (keyof typeof tallies)[]) {
+    const sums: Record<string, number> = tallies[kind];
+    for (const [name, times] of told[kind]) sums[name] = (sums[name] ?? 0) + times;
+  }
+  digest = Bun.hash(told.log.join("\n").replaceAll(join(BASE, String(seed)), ""), digest) as bigint;
   if (values.replay) {
     for (const line of told.log) console.log(line);
     console.log(
@@ -63,8 +74,11 @@ for (let seed = Number(values.seed); histories < Number(values.histories) && per
   console.error(`seed ${seed}: ${message}\n  replay: ${replayCommand(seed)}`);
   if (values.first) break;
 }
+rmSync(BASE, { recursive: true, force: true });
 if (!values.replay)
-  console.log(JSON.stringify({ histories, counts, violations, digest: digest.toString(36) } satisfies Report));
+  console.log(
+    JSON.stringify({ histories, counts, ...tallies, violations, digest: digest.toString(36) } satisfies Report),
+  );
 
 function replayCommand(seed: number): string {
   return `bun test/simulation/run.ts --seed ${seed} --replay${mutant === undefined ? "" : ` --mutant ${JSON.stringify(mutant.name)}`}`;

@@ -18,12 +18,14 @@ export interface Fiber {
   resume: (() => void) | undefined;
   /** The lock that it waits for. */
   waits: string | undefined;
+  /** What it is about to do. */
+  at: string;
 }
 
 /** What chance does between two steps; everything that is not a step of an agent happens here. */
 export interface Chance {
   /** Called before each turn. */
-  between(): void;
+  between(): Promise<void>;
   /** Called when a fiber is about to go on from a boundary. */
   atBoundary(fiber: Fiber): void;
 }
@@ -43,7 +45,7 @@ export class Scheduler {
   }
 
   start(name: string, body: (fiber: Fiber) => Promise<void>): Fiber {
-    const fiber: Fiber = { name, dead: false, done: false, pause: 0, resume: undefined, waits: undefined };
+    const fiber: Fiber = { name, dead: false, done: false, pause: 0, resume: undefined, waits: undefined, at: "" };
     this.#fibers.push(fiber);
     fiber.resume = () => {
       body(fiber).then(
@@ -96,7 +98,7 @@ export class Scheduler {
     for (;;) {
       const left = this.#fibers.filter((fiber) => !fiber.done);
       if (left.length === 0 || this.failure !== undefined) return;
-      chance.between();
+      await chance.between();
       const able = left.filter((fiber) => fiber.waits === undefined || !this.#locks.has(fiber.waits));
       const awake = able.filter((fiber) => fiber.pause === 0);
       for (const fiber of able) if (fiber.pause > 0) fiber.pause -= 1;

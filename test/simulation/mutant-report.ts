@@ -1,0 +1,64 @@
+/** How long the simulation seeks each seeded bug (docs/concepts/testing.md). */
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { MUTANTS, type Mutant } from "./mutants.ts";
+import type { Report } from "./run.ts";
+
+const RUN = join(import.meta.dir, "run.ts");
+
+export interface MutantFinding {
+  readonly name: string;
+  /** The row of the table in docs/concepts/testing.md that the rule answers, if it is one of those. */
+  readonly counterexample?: number;
+  /** The promise that was found broken; absent when nothing was found. */
+  readonly promise?: string;
+  /** How many histories it took, beginning with the seed; when nothing was found, how many were run. */
+  readonly histories: number;
+}
+
+/**
+ * Seeks each seeded bug from one seed on.
+ *
+ * @param seed where each hunt begins.
+ * @param most how many histories a hunt may take.
+ * @param workers how many hunts run at once.
+ */
+export async function mutantReport({
+  seed = 1,
+  most = 4000,
+  workers = availableParallelism(),
+} = {}): Promise<readonly MutantFinding[]> {
+  const found = new Map<Mutant, MutantFinding>();
+  const waiting = [...MUTANTS];
+  const hunt = async (): Promise<void> => {
+    for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift())
+      found.set(mutant, await seek(mutant, seed, most));
+  };
+  await Promise.all(Array.from({ length: workers }, hunt));
+  return MUTANTS.flatMap((mutant) => found.get(mutant) ?? []);
+}
+
+/** Runs histories with one rule off until a promise of that rule is found broken. */
+export async function seek(mutant: Mutant, seed: number, most: number): Promise<MutantFinding> {
+  const args = ["--mutant", mutant.name, "--seed", String(seed), "--histories", String(most), "--first"];
+  const { histories, violations } = await runHistories(args);
+  const [violation] = violations;
+  const told = {
+    name: mutant.name,
+    ...(mutant.row === undefined ? {} : { counterexample: mutant.row }),
+    histories,
+  };
+  return violation === undefined || !mutant.breaks.includes(violation.promise)
+    ? told
+    : { ...told, promise: violation.promise };
+}
+
+/** Runs histories in a process of their own: the simulation stands between the product and the world. */
+export async function runHistories(args: readonly string[]): Promise<Report & { readonly said: string }> {
+  const child = Bun.spawn([process.execPath, RUN, ...args], { stdout: "pipe", stderr: "pipe" });
+  const [out, said] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  if ((await child.exited) !== 0) throw new Error(`The histories of ${args.join(" ")} failed: ${said}`);
+  return { ...(JSON.parse(out) as Report), said };
+}
+
+if (import.meta.main) console.log(JSON.stringify(await mutantReport(), undefined, 2));
