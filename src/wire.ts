@@ -1,10 +1,12 @@
-import { existsSync, lstatSync, mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import type { AnyCommand } from "./commands/command.ts";
 import type { Context } from "./commands/context.ts";
 import { LodestarError } from "./core/errors.ts";
 import type { Random } from "./core/ids.ts";
+import { quote } from "./core/shell.ts";
 import { type Clock, DEFAULT_TTL, parseTtl } from "./core/time.ts";
+import { isThere, lookAt, readPlain } from "./git/plain-file.ts";
 import { findPlace, mainPlace, type Place, readHead, sharedFolder } from "./git/worktree.ts";
 import type { Idempotency, RuntimeStore } from "./runtime/store.ts";
 import { type SpecPaths, SpecPlane } from "./spec/plane.ts";
@@ -77,6 +79,7 @@ class Wiring implements Context {
   #spec: SpecPlane | undefined;
   #store: RuntimeStore | undefined;
   #storeWritable = false;
+  #committed = false;
   readonly #warnings: string[] = [];
   #call: { readonly command: AnyCommand; readonly input: Readonly<Record<string, unknown>> } | undefined;
 
@@ -168,6 +171,10 @@ class Wiring implements Context {
     return isAbsolute(named) ? named : resolve(this.cwd, named);
   }
 
+  get has_written(): boolean {
+    return this.#committed || this.#spec?.saved === true;
+  }
+
   async runtime(): Promise<RuntimeStore> {
     if (this.#store !== undefined && this.#storeWritable) return this.#store;
     if (!this.initialized) throw notInitialized(this.cwd, this.problem);
@@ -183,7 +190,7 @@ class Wiring implements Context {
   async runtimeIfAny(): Promise<RuntimeStore | undefined> {
     if (this.#store !== undefined) return this.#store;
     const path = this.runtime_path;
-    if (!existsSync(path)) return undefined;
+    if (!isThere(path)) return undefined;
     const { ForeignRuntime, openRuntime } = await import("./runtime/sqlite/open.ts");
     try {
       this.#store = openRuntime({ path, clock: this.clock, random: this.random, create: false, readonly: true });
@@ -194,9 +201,18 @@ class Wiring implements Context {
     return this.#store;
   }
 
+  closeRuntime(): void {
+    this.#store?.close();
+    this.#store = undefined;
+    this.#storeWritable = false;
+  }
+
   async #openOrMoveAside(path: string): Promise<RuntimeStore> {
     const { ForeignRuntime, moveAsideForeign, openRuntime } = await import("./runtime/sqlite/open.ts");
-    const options = { path, clock: this.clock, random: this.random, create: true };
+    const onCommit = () => {
+      this.#committed = true;
+    };
+    const options = { path, clock: this.clock, random: this.random, create: true, onCommit };
     const open = (): RuntimeStore => {
       const store = openRuntime(options);
       if (store === undefined) throw new LodestarError("INTERNAL", `The runtime ${path} was not made.`);
@@ -212,7 +228,7 @@ class Wiring implements Context {
       });
     };
     // Nobody opens a file that may be foreign while another moves it: SQLite would make its log anew, beside the file that comes next.
-    const known = statSync(path, { throwIfNoEntry: false });
+    const known = lookAt(path);
     if (known !== undefined && known.size > 0 && this.#home() !== homeOf(path, known.ino)) await moveAside();
     try {
       return open();
@@ -230,7 +246,7 @@ class Wiring implements Context {
 
   /** What must hold before a runtime is written to; remembered by inode, so that a usual call pays one small read. */
   async #beforeWriting(path: string): Promise<void> {
-    const known = statSync(path, { throwIfNoEntry: false });
+    const known = lookAt(path);
     if (known !== undefined && this.#home() === homeOf(path, known.ino)) return;
     const { place } = this;
     const [{ ensureIgnored }, { remoteMount }, { isTracked }] = await Promise.all([
@@ -265,7 +281,7 @@ class Wiring implements Context {
     if (known !== undefined && isTracked(place, path)) {
       throw new LodestarError("RUNTIME_TRACKED", `${path} is tracked by Git; a runtime is never committed.`, {
         details: { path },
-        hint: `Run \`git rm --cached ${relative(place.git?.main ?? place.root, path)}\` and commit.`,
+        hint: `Run \`git rm --cached ${quote(relative(place.git?.main ?? place.root, path))}\` and commit.`,
       });
     }
   }
@@ -277,11 +293,7 @@ class Wiring implements Context {
 
   #home(): string | undefined {
     const path = this.#homePath();
-    try {
-      return path === undefined ? undefined : readFileSync(path, "utf8");
-    } catch {
-      return undefined;
-    }
+    return path === undefined ? undefined : readPlain(path);
   }
 
   #rememberHome(path: string): void {
@@ -290,7 +302,11 @@ class Wiring implements Context {
     if (home === undefined || known === undefined || this.#home() === homeOf(path, known.ino)) return;
     try {
       mkdirSync(dirname(home), { recursive: true });
-      writeFileSync(home, homeOf(path, known.ino));
+      // Renamed into place: written over, a FIFO or a link there would have to be opened.
+      const temp = `${home}.${Bun.hash(path).toString(36)}.tmp`;
+      rmSync(temp, { force: true });
+      writeFileSync(temp, homeOf(path, known.ino), { flag: "wx" });
+      renameSync(temp, home);
     } catch {
       // Only saves looking again: a Git directory that cannot be written costs each call the full look.
     }
@@ -372,7 +388,7 @@ function lockName(home: Place): string {
 }
 
 function lockHome(spec: string, place: Place): Place {
-  const link = lstatSync(spec, { throwIfNoEntry: false });
+  const link = lookAt(spec);
   if (link === undefined || !link.isSymbolicLink() || !existsSync(spec)) return place;
   return findPlace(dirname(realpathSync(spec))) ?? place;
 }

@@ -31,10 +31,15 @@ export interface Context {
   readonly worktree: string;
   head(): { readonly branch: string; readonly commit?: string };
   readonly runtime_path: string;
+  /** Whether this call has changed the spec or the runtime yet (a heartbeat is no change). */
+  readonly has_written: boolean;
   /** The runtime to write to; made when there is none. */
   runtime(): Promise<RuntimeStore>;
   /** The runtime to read from; none: the spec is all there is. Makes nothing. */
   runtimeIfAny(): Promise<RuntimeStore | undefined>;
+
+  /** Lets go of the runtime's file; the next use opens it again. */
+  closeRuntime(): void;
 
   /** Who acts: given with the call, else `--agent`, else `LODESTAR_AGENT`. */
   actor(given?: string): string | undefined;

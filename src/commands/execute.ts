@@ -1,6 +1,7 @@
 import { check, type Issue } from "../core/check.ts";
 import { CODES, LodestarError } from "../core/errors.ts";
 import type { Shown } from "../core/view.ts";
+import { DamagedIndex } from "../spec/damaged-index.ts";
 import type { AnyCommand, NextAction } from "./command.ts";
 import type { Context } from "./context.ts";
 import type { EnvelopeError } from "./envelope.ts";
@@ -31,7 +32,8 @@ export async function execute(command: AnyCommand, input: Record<string, unknown
     requirePlace(command, context);
     context.begin(command, input);
     const writes = writesPlanes(command, input);
-    const data = writes ? await answerOnce(command, input, context) : await command.run(input, context);
+    const answer = () => (writes ? answerOnce(command, input, context) : command.run(input, context));
+    const data = await withSoundIndex(answer, context);
     if (writes) {
       const { settleUp } = await import("./settle-up.ts");
       await settleUp(command, input, context);
@@ -46,6 +48,18 @@ export async function execute(command: AnyCommand, input: Record<string, unknown
     };
   } catch (cause) {
     return refusal(cause, context.warnings);
+  }
+}
+
+/** The index is a cache: one that proves to be damaged is thrown away, and what has changed nothing yet begins again. */
+async function withSoundIndex(answer: () => Promise<unknown>, context: Context): Promise<unknown> {
+  try {
+    return await answer();
+  } catch (cause) {
+    if (!(cause instanceof DamagedIndex)) throw cause;
+    context.spec.discardIndex();
+    if (context.has_written) throw cause;
+    return await answer();
   }
 }
 

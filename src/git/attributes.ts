@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { isThere, lookAt, readPlain } from "./plain-file.ts";
 import { git, gitSays } from "./run.ts";
 import type { Place } from "./worktree.ts";
 
@@ -19,11 +20,14 @@ export interface DriverState {
 }
 
 const attributesPath = (place: Place): string => join(place.root, ".gitattributes");
+const isPlain = (path: string): boolean => lookAt(path)?.isFile() ?? false;
 
 /** Asks Git itself: configuration may come from another file, attributes too. Without Git, or outside it: nothing is there. */
 export function driverState(place: Place): DriverState {
   if (place.git === undefined) return { config: false, attributes: false };
-  const attribute = gitSays(place.root, "check-attr", "merge", "--", ".lodestar/spec.yaml");
+  // A FIFO in its place would keep Git waiting.
+  const readable = !isThere(attributesPath(place)) || isPlain(attributesPath(place));
+  const attribute = !readable ? undefined : gitSays(place.root, "check-attr", "merge", "--", ".lodestar/spec.yaml");
   return {
     config: gitSays(place.root, "config", "--get", "merge.lodestar.driver") === DRIVER,
     attributes: attribute?.endsWith(": merge: lodestar") ?? false,
@@ -38,7 +42,9 @@ export function installDriver(place: Place): { readonly files: readonly string[]
   if (place.git === undefined) return { files: [], config: false };
   const config = configure(place.root, place.git.common_dir);
   const path = attributesPath(place);
-  const before = existsSync(path) ? readFileSync(path, "utf8") : "";
+  // Git does not follow a link in this place; nor do we, out of the repository.
+  if (isThere(path) && !isPlain(path)) return { files: [], config };
+  const before = readPlain(path) ?? "";
   if (before.split(/\r?\n/).includes(LINE)) return { files: [], config };
   const eol = before.includes("\r\n") ? "\r\n" : "\n";
   writeFileSync(path, `${before}${before === "" || before.endsWith("\n") ? "" : eol}${LINE}${eol}`);
@@ -49,7 +55,7 @@ export function installDriver(place: Place): { readonly files: readonly string[]
 function configure(root: string, common_dir: string): boolean {
   const path = join(common_dir, "config");
   // Read before a process is started: most calls find it there.
-  if (existsSync(path) && readFileSync(path, "utf8").includes(`driver = "${DRIVER}"`)) return false;
+  if (readPlain(path)?.includes(`driver = "${DRIVER}"`)) return false;
   git(root, "config", "--local", "merge.lodestar.name", NAME);
   return git(root, "config", "--local", "merge.lodestar.driver", DRIVER)?.exit === 0;
 }
@@ -59,8 +65,8 @@ export function uninstallDriver(place: Place): { readonly files: readonly string
   if (place.git === undefined) return { files: [], config: false };
   const config = git(place.root, "config", "--local", "--remove-section", "merge.lodestar")?.exit === 0;
   const path = attributesPath(place);
-  if (!existsSync(path)) return { files: [], config };
-  const before = readFileSync(path, "utf8");
+  const before = isPlain(path) ? readPlain(path) : undefined;
+  if (before === undefined) return { files: [], config };
   const after = before.replaceAll(/^\.lodestar\/spec\.yaml merge=lodestar(?:\r?\n|$)/gm, "");
   if (after === before) return { files: [], config };
   if (after === "") rmSync(path);

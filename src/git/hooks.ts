@@ -1,5 +1,6 @@
 import { chmodSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { isThere } from "./plain-file.ts";
 import { gitSays } from "./run.ts";
 import type { Place } from "./worktree.ts";
 
@@ -29,7 +30,6 @@ export function hooksFolder(place: Place): string | undefined {
   return path === undefined ? undefined : resolve(place.root, path);
 }
 
-const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 const isOurs = (path: string): boolean =>
   (lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? false) && readFileSync(path, "utf8").includes(MARK);
 

@@ -1,5 +1,7 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { LodestarError } from "../core/errors.ts";
+import { isThere, readPlain } from "./plain-file.ts";
 import type { Place } from "./worktree.ts";
 
 /** What is Lodestar's own and never committed. */
@@ -13,24 +15,31 @@ const EXCLUDES = OWN_FILES.map((name) => `**/.lodestar/${name}`);
  * existing `.gitignore` is left as it is.
  *
  * @returns the files that were written.
+ * @throws LodestarError `READ_ONLY`
  */
 export function ensureIgnored(place: Place, folder: string = join(place.root, ".lodestar")): string[] {
   const written: string[] = [];
   mkdirSync(folder, { recursive: true });
   const own = join(folder, ".gitignore");
-  if (!existsSync(own)) {
-    writeFileSync(own, `# Lodestar's own state: rebuilt or local, never committed\n${OWN_FILES.join("\n")}\n`);
+  if (!isThere(own)) {
+    writing(own, () =>
+      writeFileSync(own, `# Lodestar's own state: rebuilt or local, never committed\n${OWN_FILES.join("\n")}\n`),
+    );
     written.push(own);
   }
   if (place.git === undefined) return written;
   const info = join(place.git.common_dir, "info");
   const exclude = join(info, "exclude");
-  const text = existsSync(exclude) ? readFileSync(exclude, "utf8") : "";
+  const text = readPlain(exclude) ?? "";
   const lines = new Set(text.split(/\r?\n/));
   const missing = EXCLUDES.filter((pattern) => !lines.has(pattern));
   if (missing.length === 0) return written;
-  mkdirSync(info, { recursive: true });
-  appendFileSync(exclude, `${text === "" || text.endsWith("\n") ? "" : "\n"}${missing.join("\n")}\n`);
+  writing(exclude, () => {
+    mkdirSync(info, { recursive: true });
+    // Appending to a FIFO would wait for its reader.
+    if (isThere(exclude) && readPlain(exclude) === undefined) throw new Error("it is no readable file");
+    appendFileSync(exclude, `${text === "" || text.endsWith("\n") ? "" : "\n"}${missing.join("\n")}\n`);
+  });
   written.push(exclude);
   return written;
 }
@@ -39,7 +48,17 @@ export function ensureIgnored(place: Place, folder: string = join(place.root, ".
 export function isIgnored(place: Place): boolean {
   if (place.git === undefined) return true;
   const exclude = join(place.git.common_dir, "info", "exclude");
-  if (!existsSync(exclude)) return false;
-  const lines = new Set(readFileSync(exclude, "utf8").split(/\r?\n/));
+  const lines = new Set((readPlain(exclude) ?? "").split(/\r?\n/));
   return EXCLUDES.every((pattern) => lines.has(pattern));
+}
+
+function writing(path: string, write: () => void): void {
+  try {
+    write();
+  } catch (cause) {
+    throw new LodestarError("READ_ONLY", `${path} cannot be written: ${(cause as Error).message}`, {
+      cause,
+      details: { path },
+    });
+  }
 }

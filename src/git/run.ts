@@ -1,5 +1,8 @@
 /** Git as a process, for what cannot be read from its files. */
 
+/** Git has nothing to wait for here; where it does (a FIFO in the place of one of its files), it is given up. */
+const PATIENCE = 20_000;
+
 export interface GitRan {
   readonly exit: number;
   readonly out: Buffer;
@@ -9,8 +12,16 @@ export interface GitRan {
 /** Runs git in a folder, with the environment as it is (a hook's index is named there); `undefined` when it is not installed. */
 export function git(cwd: string, ...args: readonly string[]): GitRan | undefined {
   try {
-    const ran = Bun.spawnSync(["git", ...args], { cwd, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
-    return { exit: ran.exitCode, out: ran.stdout, err: ran.stderr.toString().trim() };
+    const ran = Bun.spawnSync(["git", ...args], {
+      cwd,
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      timeout: PATIENCE,
+      killSignal: "SIGKILL",
+    });
+    // A process that was killed has no exit status.
+    return { exit: ran.exitCode ?? 1, out: ran.stdout, err: ran.stderr.toString().trim() };
   } catch (cause) {
     if ((cause as { code?: string }).code === "ENOENT") return undefined;
     throw cause;

@@ -8,8 +8,11 @@ export function isTracked(place: Place, path: string): boolean {
   if (place.git === undefined || place.git.main === undefined) return false;
   try {
     const asked = Bun.spawnSync(["git", "-C", place.git.main, "ls-files", "--error-unmatch", "--", path], {
+      stdin: "ignore",
       stdout: "ignore",
       stderr: "ignore",
+      timeout: 20_000,
+      killSignal: "SIGKILL",
     });
     return asked.exitCode === 0;
   } catch (cause) {

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { existsSync, realpathSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { LodestarError } from "../core/errors.ts";
+import { readPlain } from "./plain-file.ts";
 
 /** Where the planes of a directory lie. Found by reading `.git` files; no process is started. */
 export interface Place {
@@ -21,7 +22,23 @@ export interface GitPlace {
   readonly linked: boolean;
 }
 
-const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+/** What a path leads to; `"nowhere"` for a link that goes in circles and the like. */
+function kindOf(path: string): Stats | "nowhere" | undefined {
+  if (path.includes("\0")) return "nowhere";
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return "nowhere";
+  }
+}
+
+function isFolder(path: string): boolean {
+  const kind = kindOf(path);
+  return typeof kind === "object" && kind.isDirectory();
+}
+
+/** A `.git` file, `HEAD` or `commondir` that is longer is none. */
+const SHORT_FILE = 64 * 1024;
 
 /**
  * Finds the worktree and the spec's folder for a directory.
@@ -39,9 +56,8 @@ export function findPlace(from: string): Place | undefined {
   let root: string | undefined;
   for (;;) {
     if (root === undefined && existsSync(join(folder, ".lodestar", "spec.yaml"))) root = folder;
-    const dotGit = statSync(join(folder, ".git"), { throwIfNoEntry: false });
-    if (dotGit !== undefined) {
-      const git_dir = dotGit.isDirectory() ? join(folder, ".git") : followGitFile(folder);
+    if (kindOf(join(folder, ".git")) !== undefined) {
+      const git_dir = isFolder(join(folder, ".git")) ? join(folder, ".git") : followGitFile(folder);
       return { root: root ?? folder, worktree: folder, git: describeGit(git_dir) };
     }
     if (looksLikeGitDir(folder)) return undefined;
@@ -58,22 +74,26 @@ function looksLikeGitDir(folder: string): boolean {
 /** Reads a linked worktree's or a submodule's `.git` file. */
 function followGitFile(folder: string): string {
   const path = join(folder, ".git");
-  const target = /^gitdir:\s*(.+?)\s*$/m.exec(readFileSync(path, "utf8"))?.[1];
+  const target = /^gitdir:\s*(.+?)\s*$/m.exec(readPlain(path, SHORT_FILE) ?? "")?.[1];
   const git_dir = target === undefined ? undefined : resolve(folder, target);
-  if (git_dir === undefined || !isFolder(git_dir)) {
-    throw new LodestarError(
-      "NOT_A_REPOSITORY",
-      `${path} points to ${git_dir ?? "nothing"}, which is not there. This is a linked worktree without its repository: a container that mounts only the worktree looks so.`,
-      { details: { git_file: path, git_dir: git_dir ?? "" } },
-    );
-  }
+  if (git_dir === undefined || !isFolder(git_dir)) throw pointsNowhere(path, git_dir);
   return realpathSync.native(git_dir);
 }
 
+function pointsNowhere(path: string, git_dir: string | undefined): LodestarError {
+  return new LodestarError(
+    "NOT_A_REPOSITORY",
+    `${path} points to ${git_dir ?? "nothing"}, which is not there. This is a linked worktree without its repository: a container that mounts only the worktree looks so.`,
+    { details: { git_file: path, git_dir: git_dir ?? "" } },
+  );
+}
+
 function describeGit(git_dir: string): GitPlace {
-  const shared = readOptional(join(git_dir, "commondir"))?.trim();
+  const shared = readPlain(join(git_dir, "commondir"), SHORT_FILE)?.trim();
   const linked = shared !== undefined;
-  const common_dir = shared === undefined ? git_dir : realpathSync.native(resolve(git_dir, shared));
+  const named = shared === undefined ? git_dir : resolve(git_dir, shared);
+  if (!isFolder(named)) throw pointsNowhere(join(git_dir, "commondir"), named);
+  const common_dir = linked ? realpathSync.native(named) : git_dir;
   const main = mainWorktree(common_dir);
   return main === undefined ? { git_dir, common_dir, linked } : { git_dir, common_dir, main, linked };
 }
@@ -83,23 +103,13 @@ function describeGit(git_dir: string): GitPlace {
  * worktree that its own `.git` file named. A bare repository has none, also when it is called `.git`.
  */
 function mainWorktree(common_dir: string): string | undefined {
-  const config = readOptional(join(common_dir, "config")) ?? "";
+  const config = readPlain(join(common_dir, "config")) ?? "";
   const core = /^\[core\]\s*$([^[]*)/im.exec(config)?.[1] ?? "";
   if (/^\s*bare\s*=\s*true\s*$/im.test(core)) return undefined;
   const configured = /^\s*worktree\s*=\s*(.+?)\s*$/im.exec(core)?.[1];
   if (configured !== undefined) return isAbsolute(configured) ? configured : resolve(common_dir, configured);
   // A separate Git directory does not know its worktree: all of its worktrees share the runtime inside it.
   return basename(common_dir) === ".git" ? dirname(common_dir) : undefined;
-}
-
-function readOptional(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (cause) {
-    const code = (cause as { code?: string }).code;
-    if (code === "ENOENT" || code === "ENOTDIR" || code === "EISDIR") return undefined;
-    throw cause;
-  }
 }
 
 /** The folder for what all worktrees share: the main worktree's `.lodestar/`, or `lodestar/` in a bare repository. */
@@ -122,17 +132,17 @@ export function mainPlace(place: Place): Place | undefined {
 export function readHead(place: Place): { readonly branch: string; readonly commit?: string } {
   const { git } = place;
   if (git === undefined) return { branch: "" };
-  const head = (readOptional(join(git.git_dir, "HEAD")) ?? "").trim();
+  const head = (readPlain(join(git.git_dir, "HEAD"), SHORT_FILE) ?? "").trim();
   const ref = /^ref:\s*(.+)$/.exec(head)?.[1];
   if (ref === undefined)
     return /^[0-9a-f]{40,64}$/.test(head) ? { branch: "(detached)", commit: head } : { branch: "(detached)" };
   const branch = ref.replace(/^refs\/heads\//, "");
-  const commit = (readOptional(join(git.common_dir, ref)) ?? packedRef(git.common_dir, ref) ?? "").trim();
+  const commit = (readPlain(join(git.common_dir, ref), SHORT_FILE) ?? packedRef(git.common_dir, ref) ?? "").trim();
   return /^[0-9a-f]{40,64}$/.test(commit) ? { branch, commit } : { branch };
 }
 
 function packedRef(common_dir: string, ref: string): string | undefined {
-  const packed = readOptional(join(common_dir, "packed-refs"));
+  const packed = readPlain(join(common_dir, "packed-refs"));
   const line = packed?.split("\n").find((entry) => entry.endsWith(` ${ref}`));
   return line?.slice(0, line.indexOf(" "));
 }

@@ -1,8 +1,9 @@
-import { constants, Database, type SQLQueryBindings, type Statement } from "bun:sqlite";
-import { lstatSync } from "node:fs";
+import { constants, Database, SQLiteError, type SQLQueryBindings, type Statement } from "bun:sqlite";
+import { lstatSync, unlinkSync } from "node:fs";
 import { descendantCounts, type Edges, findCycle, nodesOnCycles } from "../core/graph.ts";
 import { isSatisfied, type Outcome, STATUSES, type Status } from "../core/status.ts";
 import { createdKey, type KnownOutcome, specOutcome, type Task } from "../core/task.ts";
+import { DamagedIndex } from "./damaged-index.ts";
 import type { SpecKey } from "./key.ts";
 import type { Layout, Problem, Project, Spec } from "./model.ts";
 
@@ -47,7 +48,7 @@ export interface TaskFilter {
 }
 
 /** Raised when what the index holds changes shape: an older or newer file is thrown away and made again. */
-const FORMAT = 3;
+const FORMAT = 4;
 
 const SCHEMA = `
 create table header (one integer primary key check (one = 1), body text not null);
@@ -114,29 +115,47 @@ const COLUMNS = "body, unblocks, claimable, in_cycle";
  */
 export class SpecIndex {
   readonly #database: Database;
+  readonly #path: string;
   readonly #statements = new Map<string, Statement>();
   #header: Header | undefined;
 
-  private constructor(database: Database) {
+  private constructor(database: Database, path: string) {
     this.#database = database;
+    this.#path = path;
   }
 
   /** An index in memory, for one call. */
   static memory(): SpecIndex {
     const database = new Database(":memory:");
     database.run(SCHEMA);
-    return new SpecIndex(database);
+    return new SpecIndex(database, ":memory:");
   }
 
   /**
    * Opens the file; `undefined` when there is none (and `create` is false), or when it cannot be used: damaged, of another
-   * format and not writable, on read-only media. The caller then works in memory.
+   * format and not writable, on read-only media. The caller then works in memory. With `create` a damaged one is made anew.
    */
   static open(path: string, create: boolean): SpecIndex | undefined {
+    try {
+      return SpecIndex.#open(path, create);
+    } catch (cause) {
+      // A cache that cannot be used is no cache; whatever is wrong with it, the spec itself is read.
+      if (!create || !isDamage(cause)) return undefined;
+    }
+    try {
+      removeIndex(path);
+      return SpecIndex.#open(path, create);
+    } catch {
+      // It cannot be removed either: this call works in memory.
+      return undefined;
+    }
+  }
+
+  static #open(path: string, create: boolean): SpecIndex | undefined {
     let database: Database | undefined;
     try {
       // A repository is not trusted: a link that it brings must not lead us to somebody's other database.
-      if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return undefined;
+      if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false) return undefined;
       database = new Database(path, { readwrite: true, create });
       // The log stays when the last reader leaves: making and removing it would cost every call two files.
       database.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
@@ -144,11 +163,10 @@ export class SpecIndex {
       // An emptied log is cut off: whoever opens it next would read all of it again.
       database.run("pragma busy_timeout = 2000; pragma synchronous = normal; pragma journal_size_limit = 0");
       if (formatOf(database) !== FORMAT) prepareFile(database);
-      return new SpecIndex(database);
-    } catch {
-      // A cache that cannot be used is no cache; whatever is wrong with it, the spec itself is read.
+      return new SpecIndex(database, path);
+    } catch (cause) {
       database?.close();
-      return undefined;
+      throw cause;
     }
   }
 
@@ -165,22 +183,31 @@ export class SpecIndex {
     return statement;
   }
 
+  /** Does something with the database. @throws DamagedIndex */
+  #guarded<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (cause) {
+      throw isDamage(cause) ? new DamagedIndex(this.#path, cause) : cause;
+    }
+  }
+
   #all<R>(sql: string, ...values: SQLQueryBindings[]): R[] {
-    return this.#prepare(sql).all(...values) as R[];
+    return this.#guarded(() => this.#prepare(sql).all(...values) as R[]);
   }
 
   #get<R>(sql: string, ...values: SQLQueryBindings[]): R | undefined {
-    return (this.#prepare(sql).get(...values) as R | null) ?? undefined;
+    return this.#guarded(() => (this.#prepare(sql).get(...values) as R | null) ?? undefined);
   }
 
   #run(sql: string, ...values: SQLQueryBindings[]): void {
-    this.#prepare(sql).run(...values);
+    this.#guarded(() => this.#prepare(sql).run(...values));
   }
 
   /** Reads of one decision see one state of the index, whoever refreshes it meanwhile. */
   beginRead(): void {
     if (this.#database.inTransaction) return;
-    this.#database.run("begin");
+    this.#guarded(() => this.#database.run("begin"));
     this.#header = undefined;
   }
 
@@ -192,7 +219,7 @@ export class SpecIndex {
   header(): Header | undefined {
     if (this.#header === undefined) {
       const row = this.#get<{ body: string }>("select body from header");
-      this.#header = row === undefined ? undefined : (JSON.parse(row.body) as Header);
+      this.#header = row === undefined ? undefined : this.#unseal<Header>(row.body);
     }
     return this.#header;
   }
@@ -200,7 +227,7 @@ export class SpecIndex {
   #saveHeader(header: Header): void {
     this.#run(
       "insert into header (one, body) values (1, ?) on conflict (one) do update set body = excluded.body",
-      JSON.stringify(header),
+      seal(header),
     );
     this.#header = header;
   }
@@ -222,7 +249,7 @@ export class SpecIndex {
   /** The parsed task of a block with this hash, if it was indexed before (`known` of readSpec). */
   known(hash: bigint, id: string): Task | undefined {
     const row = this.#get<{ body: string }>("select body from task where id = ? and hash = ?", id, hash.toString(36));
-    return row === undefined ? undefined : (JSON.parse(row.body) as Task);
+    return row === undefined ? undefined : this.#unseal<Task>(row.body);
   }
 
   /** The hash of each task's block in base 36, by id. */
@@ -374,7 +401,7 @@ export class SpecIndex {
             "insert into mirror (task_id, created_at, body) values (?, ?, ?) on conflict (task_id, created_at) do update set body = excluded.body",
             outcome.task_id,
             outcome.created_at,
-            JSON.stringify(outcome),
+            seal(outcome),
           );
         }
       }
@@ -384,7 +411,7 @@ export class SpecIndex {
 
   /** The mirrored outcomes that the spec did not hold when they were mirrored. */
   mirrored<O extends KnownOutcome>(): O[] {
-    return this.#all<{ body: string }>("select body from mirror").map((row) => JSON.parse(row.body) as O);
+    return this.#all<{ body: string }>("select body from mirror").map((row) => this.#unseal<O>(row.body));
   }
 
   #put({ task, hash, length }: TaskChange, was: IndexedTask | undefined, place: Place = NO_PLACE): void {
@@ -403,7 +430,7 @@ export class SpecIndex {
       JSON.stringify(task.labels),
       hash.toString(36),
       length,
-      JSON.stringify(task),
+      seal(task),
     );
     if (was !== undefined && sameList(was.task.depends_on, task.depends_on)) return;
     if (was !== undefined) this.#run("delete from dependency where task_id = ?", task.id);
@@ -479,9 +506,30 @@ export class SpecIndex {
     return { by_status, claimable };
   }
 
+  #readRow(row: Row): IndexedTask {
+    const task = this.#unseal<Task>(row.body);
+    return {
+      task,
+      outcome: specOutcome(task),
+      unblocks: row.unblocks,
+      claimable: row.claimable === 1,
+      in_cycle: row.in_cycle === 1,
+    };
+  }
+
+  /** What {@link seal} closed. @throws DamagedIndex when it is not what it was: edits of the spec go by what stands here. */
+  #unseal<T>(body: string): T {
+    const at = body.indexOf(" ");
+    const text = body.slice(at + 1);
+    return this.#guarded(() => {
+      if (hashOf(text) !== body.slice(0, at)) throw new SyntaxError("The index holds other text than was put there.");
+      return JSON.parse(text) as T;
+    });
+  }
+
   task(id: string): IndexedTask | undefined {
     const row = this.#get<Row>(`select ${COLUMNS} from task where id = ?`, id);
-    return row === undefined ? undefined : readRow(row);
+    return row === undefined ? undefined : this.#readRow(row);
   }
 
   /** Ids of the tasks that depend on it directly. */
@@ -506,7 +554,7 @@ export class SpecIndex {
     const labelled = label === undefined ? "" : " and exists (select 1 from json_each(labels) where value = ?3)";
     const sql = `select ${COLUMNS} from task where ${where}${labelled} order by priority, unblocks desc, id limit ?1 offset ?2`;
     const values: SQLQueryBindings[] = label === undefined ? [limit, offset] : [limit, offset, label];
-    return this.#all<Row>(sql, ...values).map(readRow);
+    return this.#all<Row>(sql, ...values).map((row) => this.#readRow(row));
   }
 
   /** Every task, by priority and id, a page at a time. */
@@ -517,7 +565,7 @@ export class SpecIndex {
         pageSize,
         offset,
       );
-      for (const row of rows) yield readRow(row);
+      for (const row of rows) yield this.#readRow(row);
       if (rows.length < pageSize) return;
     }
   }
@@ -558,6 +606,34 @@ export class SpecIndex {
 /** Marks the file as ours ("LodX"): a database that somebody else wrote is left alone. */
 const APPLICATION_ID = 0x4c6f6458;
 
+/**
+ * Removes an index with its log, whatever it holds: making it anew is always right. What is no file of ours stays.
+ */
+export function removeIndex(path: string): void {
+  // The database last: one that is made anew in between must not find the old one's log.
+  for (const part of ["-wal", "-shm", ""]) {
+    const there = lstatSync(path + part, { throwIfNoEntry: false });
+    if (there !== undefined && !there.isDirectory()) unlinkSync(path + part);
+  }
+}
+
+/** True when the file holds something that SQLite or we did not write so; false for "busy", "full" and the like. */
+function isDamage(cause: unknown): boolean {
+  if (cause instanceof SyntaxError) return true;
+  return (
+    cause instanceof SQLiteError &&
+    /^SQLITE_(?:CORRUPT|NOTADB|ERROR|MISMATCH|FORMAT|RANGE)/.test(cause.code ?? "SQLITE_ERROR")
+  );
+}
+
+const hashOf = (text: string): string => Bun.hash(text).toString(36);
+
+/** A value as text that tells when it was damaged: SQLite notices only damage to its own structure. */
+function seal(value: unknown): string {
+  const text = JSON.stringify(value);
+  return `${hashOf(text)} ${text}`;
+}
+
 function prepareFile(database: Database): void {
   const tables = database.query("select name from sqlite_master where type = 'table'").all() as { name: string }[];
   const { application_id } = database.query("pragma application_id").get() as { application_id: number };
@@ -576,17 +652,6 @@ function prepareFile(database: Database): void {
 
 const formatOf = (database: Database): number =>
   (database.query("pragma user_version").get() as { user_version: number }).user_version;
-
-function readRow(row: Row): IndexedTask {
-  const task = JSON.parse(row.body) as Task;
-  return {
-    task,
-    outcome: specOutcome(task),
-    unblocks: row.unblocks,
-    claimable: row.claimable === 1,
-    in_cycle: row.in_cycle === 1,
-  };
-}
 
 function readHash(text: string): bigint {
   let hash = 0n;

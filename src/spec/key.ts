@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { LodestarError } from "../core/errors.ts";
 import type { Millis } from "../core/time.ts";
 
@@ -14,6 +14,9 @@ export type SpecKey = string;
  */
 export const CLOCK_GRAIN: Millis = 50;
 
+/** A larger spec is not even read. */
+export const MAX_BYTES = 100 * 1024 * 1024;
+
 interface Times {
   readonly dev: bigint;
   readonly ino: bigint;
@@ -26,8 +29,12 @@ export const keyFrom = (stat: Times): SpecKey => `${stat.dev}:${stat.ino}:${stat
 
 /** The key of the file as it is now; `undefined` when there is none. One system call. */
 export function specKey(path: string): SpecKey | undefined {
-  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return stat === undefined ? undefined : keyFrom(stat);
+  try {
+    const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return stat === undefined ? undefined : keyFrom(stat);
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
 }
 
 export interface SpecBytes {
@@ -46,13 +53,17 @@ export function readSpecBytes(path: string, now: Millis): SpecBytes | undefined 
   for (let attempt = 0; attempt < 20; attempt += 1) {
     let handle: number;
     try {
-      handle = openSync(path, "r");
+      // Without waiting: a FIFO in its place has no end, and perhaps nobody who writes it.
+      handle = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     } catch (cause) {
       if ((cause as { code?: string }).code === "ENOENT") return undefined;
       throw unreadable(path, cause);
     }
     try {
       const before = fstatSync(handle, { bigint: true });
+      if (!before.isFile()) throw new Error("it is no file");
+      if (before.size > MAX_BYTES)
+        throw new Error(`it has ${before.size} bytes; at most ${MAX_BYTES} (100 MB) are read`);
       const bytes = readWhole(handle, Number(before.size));
       const after = fstatSync(handle, { bigint: true });
       if (keyFrom(before) !== keyFrom(after) || bytes.length !== Number(after.size)) continue;

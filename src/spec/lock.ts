@@ -1,5 +1,5 @@
 import { Database } from "bun:sqlite";
-import { closeSync, mkdirSync, openSync, statSync } from "node:fs";
+import { closeSync, lstatSync, mkdirSync, openSync, statSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
 import { LodestarError } from "../core/errors.ts";
 import type { Millis } from "../core/time.ts";
@@ -60,15 +60,16 @@ async function take(path: string, patience: Millis): Promise<Database> {
 
 function tryTake(path: string): Database | undefined {
   const inode = ensureFile(path);
-  const database = new Database(path, { readwrite: true, create: false });
+  let database: Database | undefined;
   try {
+    database = new Database(path, { readwrite: true, create: false });
     // Nothing is ever written here: no journal file either.
     database.run("pragma busy_timeout = 0; pragma journal_mode = memory");
     database.run("begin immediate");
   } catch (cause) {
-    database.close();
+    database?.close();
     if ((cause as { code?: string }).code?.startsWith("SQLITE_BUSY")) return undefined;
-    throw cause;
+    throw unusable(path, cause);
   }
   if (statSync(path, { throwIfNoEntry: false })?.ino === inode) return database;
   database.close();
@@ -76,17 +77,28 @@ function tryTake(path: string): Database | undefined {
 }
 
 function ensureFile(path: string): number {
-  const known = statSync(path, { throwIfNoEntry: false });
-  if (known !== undefined) return known.ino;
   try {
+    const known = lstatSync(path, { throwIfNoEntry: false });
+    if (known !== undefined) {
+      if (!known.isFile()) throw new Error("something else than a plain file is there");
+      // Nothing is ever written here, so whatever it holds is damage, and keeps everybody out. Cut off rather than removed: of two who do
+      // so, the later one must not take the lock from under the earlier.
+      if (known.size > 0) truncateSync(path);
+      return known.ino;
+    }
     mkdirSync(dirname(path), { recursive: true });
     // Made by hand and only while no lock of this process can be on it: closing a second handle would drop that.
     closeSync(openSync(path, "a", 0o666));
     return statSync(path).ino;
   } catch (cause) {
-    throw new LodestarError("READ_ONLY", `Cannot make the lock ${path}: ${(cause as Error).message}`, {
-      cause,
-      details: { path },
-    });
+    throw unusable(path, cause);
   }
+}
+
+function unusable(path: string, cause: unknown): LodestarError {
+  return new LodestarError("READ_ONLY", `The lock ${path} cannot be used: ${(cause as Error).message}`, {
+    cause,
+    details: { path },
+    hint: "Remove what is there, and make the folder writable for this user: Lodestar makes the lock anew.",
+  });
 }

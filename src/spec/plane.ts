@@ -3,8 +3,9 @@ import { LodestarError } from "../core/errors.ts";
 import { fault } from "../core/fault.ts";
 import { newReopenId, type Random } from "../core/ids.ts";
 import type { Clock, Millis } from "../core/time.ts";
+import { DamagedIndex } from "./damaged-index.ts";
 import type { SpecEdit } from "./document.ts";
-import { SpecIndex } from "./index.ts";
+import { removeIndex, SpecIndex } from "./index.ts";
 import { readSpecBytes, type SpecBytes, type SpecKey, specKey } from "./key.ts";
 import type { Problem, Spec } from "./model.ts";
 
@@ -48,6 +49,8 @@ export class SpecPlane {
   readonly #services: SpecServices;
   #index: SpecIndex | undefined;
   #onDisk = false;
+  #unusable = false;
+  #saved = false;
 
   constructor(paths: SpecPaths, services: SpecServices) {
     this.paths = paths;
@@ -72,6 +75,28 @@ export class SpecPlane {
    * @throws LodestarError `NOT_INITIALIZED`, `SPEC_INVALID`, `SPEC_CONFLICT_MARKERS`.
    */
   async index(mode: "read" | "write"): Promise<SpecIndex> {
+    try {
+      return await this.#fresh(mode);
+    } catch (cause) {
+      if (!(cause instanceof DamagedIndex)) throw cause;
+      this.discardIndex();
+      return this.#fresh(mode);
+    }
+  }
+
+  /** True once this has saved the spec. */
+  get saved(): boolean {
+    return this.#saved;
+  }
+
+  /** Throws away an index that proved to be damaged; the next use makes it anew, or works in memory. */
+  discardIndex(): void {
+    this.close();
+    // Where it cannot be removed, it is not opened again.
+    if (!tryQuietly(() => removeIndex(this.paths.index))) this.#unusable = true;
+  }
+
+  async #fresh(mode: "read" | "write"): Promise<SpecIndex> {
     const key = this.key();
     if (key === undefined)
       throw new LodestarError("NOT_INITIALIZED", `There is no ${this.paths.spec}`, {
@@ -87,8 +112,8 @@ export class SpecPlane {
 
   async #open(mode: "read" | "write"): Promise<SpecIndex> {
     if (this.#index !== undefined && (this.#onDisk || mode === "read")) return this.#index;
-    let index = SpecIndex.open(this.paths.index, false);
-    if (index === undefined && mode === "write") {
+    let index = this.#unusable ? undefined : SpecIndex.open(this.paths.index, false);
+    if (index === undefined && mode === "write" && !this.#unusable) {
       await this.#services.beforeCreate();
       index = SpecIndex.open(this.paths.index, true);
     }
@@ -176,6 +201,7 @@ export class SpecPlane {
           unique: newReopenId(this.#services.random) + newReopenId(this.#services.random),
         });
         if (saved.kind === "changed") continue;
+        this.#saved = true;
         for (const warning of saved.warnings) this.#services.warn(warning);
         index.endRead();
         fault("after-save-before-index");

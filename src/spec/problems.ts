@@ -1,7 +1,7 @@
 /** Places in a spec for people: offsets to lines and columns, and the problems that need no parsing. */
+import { MAX_BYTES } from "./key.ts";
 import type { Problem } from "./model.ts";
 
-export const MAX_BYTES = 100 * 1024 * 1024;
 export const MAX_TASKS = 100_000;
 /** More are counted, not listed: who has this many has one cause. */
 export const MAX_PROBLEMS = 200;

@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SpecIndex } from "../../src/spec/index.ts";
@@ -36,11 +36,16 @@ test("a database that somebody else wrote in the index's place is left alone", (
   expect(cookies(path)).toEqual([{ name: "keep me" }]);
 });
 
-test("what is no database at all is no index, and none is made where none is to be made", () => {
+test("what is no database at all is no index for a reader, who changes nothing; a writer makes it anew", () => {
   using here = folder();
   const path = join(here.path, "index.sqlite");
-  writeFileSync(path, "not a database, but longer than a header of one would be ".repeat(40));
-  expect(SpecIndex.open(path, true)).toBeUndefined();
+  const damaged = "not a database, but longer than a header of one would be ".repeat(40);
+  writeFileSync(path, damaged);
+  expect(SpecIndex.open(path, false)).toBeUndefined();
+  expect(readFileSync(path, "utf8")).toBe(damaged);
+  const index = SpecIndex.open(path, true);
+  expect(index?.count()).toBe(0);
+  index?.close();
   expect(SpecIndex.open(join(here.path, "none.sqlite"), false)).toBeUndefined();
   expect(existsSync(join(here.path, "none.sqlite"))).toBe(false);
 });

@@ -1,5 +1,5 @@
 /** What the Git hooks do for an acting agent. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { LodestarError } from "../../core/errors.ts";
 import { compileGlob, type Glob, overlap } from "../../core/globs.ts";
@@ -9,8 +9,9 @@ import { formatInstant } from "../../core/time.ts";
 import type { Hook } from "../../git/hooks.ts";
 import { git, gitSays } from "../../git/run.ts";
 import type { Lease } from "../../lease/lease.ts";
-import { divide } from "../../spec/division.ts";
+import { asBuffer, divide } from "../../spec/division.ts";
 import { SpecIndex } from "../../spec/index.ts";
+import { readSpecBytes } from "../../spec/key.ts";
 import { tryParse } from "../../spec/parse.ts";
 import { isMapping, readTask } from "../../spec/schema.ts";
 import type { Context } from "../context.ts";
@@ -170,7 +171,8 @@ async function bringInStep(context: Context): Promise<Done> {
  */
 async function newlyClaimable(context: Context, before: SpecIndex): Promise<string[]> {
   const { schedule, seen } = await lookWith(context, before, await context.runtimeIfAny(), "read");
-  const now = changedTasks(readFileSync(context.spec.paths.spec), before.hashes());
+  const spec = readSpecBytes(context.spec.paths.spec, context.clock.now());
+  const now = spec === undefined ? undefined : changedTasks(spec.bytes, before.hashes());
   if (now === undefined) return [];
   const outcomeOf = (id: string): Outcome => {
     if (!now.ids.has(id)) return NO_OUTCOME;
@@ -193,7 +195,8 @@ async function newlyClaimable(context: Context, before: SpecIndex): Promise<stri
 }
 
 /** The ids in a spec, and those tasks whose blocks have another hash; `undefined` for a spec that is not in blocks. */
-function changedTasks(bytes: Buffer, hashes: ReadonlyMap<string, string>) {
+function changedTasks(given: Uint8Array, hashes: ReadonlyMap<string, string>) {
+  const bytes = asBuffer(given);
   const ids = new Set<string>();
   const changed = new Map<string, Task>();
   for (const { id, start, end } of divide(bytes)?.blocks ?? []) {

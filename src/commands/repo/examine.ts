@@ -3,11 +3,13 @@ import { dirname } from "node:path";
 import { counted } from "../../core/counted.ts";
 import { LodestarError } from "../../core/errors.ts";
 import { findCycle } from "../../core/graph.ts";
+import { quote } from "../../core/shell.ts";
 import { isSatisfied } from "../../core/status.ts";
 import { formatDuration } from "../../core/time.ts";
 import { driverState } from "../../git/attributes.ts";
 import { isIgnored } from "../../git/ignore.ts";
 import { remoteMount } from "../../git/mount.ts";
+import { isThere } from "../../git/plain-file.ts";
 import { isTracked } from "../../git/tracked.ts";
 import { worktreeExists } from "../../git/worktree.ts";
 import type { Problem } from "../../spec/model.ts";
@@ -113,7 +115,7 @@ function examineCycles({ index }: Look, checks: Check[]): void {
       name: "cycles",
       status: "fail",
       message: cycle.join(" → "),
-      fix: `\`lodestar task update ${cycle[0]} --remove-dep ${cycle[1]}\` breaks it`,
+      fix: `\`lodestar task update ${quote(cycle[0] ?? "")} --remove-dep ${quote(cycle[1] ?? "")}\` breaks it`,
     });
     const [from = "", to = ""] = cycle;
     edges.set(
@@ -127,7 +129,7 @@ function examineCycles({ index }: Look, checks: Check[]): void {
 /** @returns whether the runtime can be read. */
 async function examineRuntime(context: Context, checks: Check[]): Promise<boolean> {
   const path = context.runtime_path;
-  if (!existsSync(path)) {
+  if (!isThere(path)) {
     checks.push({ name: "runtime", status: "info", message: "None yet: the first command that writes makes it" });
     return false;
   }
@@ -199,7 +201,7 @@ async function examineStep(context: Context, { index, schedule }: Look, checks: 
       message: `${task.id}: the file says ${task.status}, the runtime says ${status}${where}`,
       fix: isDue
         ? "`lodestar doctor --fix` writes it"
-        : `Merge ${known?.branch ?? "the branch"}, or send it back to work: \`lodestar task reopen ${task.id}\``,
+        : `Merge ${known?.branch ?? "the branch"}, or send it back to work: \`lodestar task reopen ${quote(task.id)}\``,
     });
   }
   const runtime = await context.runtimeIfAny();

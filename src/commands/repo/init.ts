@@ -1,13 +1,15 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { constants, copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { LodestarError } from "../../core/errors.ts";
 import { randomDigits } from "../../core/ids.ts";
 import { Flag, List, Optional, Shape, Text } from "../../core/schema.ts";
 import { line, list } from "../../core/view.ts";
 import { installDriver } from "../../git/attributes.ts";
 import { ensureIgnored } from "../../git/ignore.ts";
+import { isThere, readPlain, staysInside } from "../../git/plain-file.ts";
 import { findPlace, type Place, readHead } from "../../git/worktree.ts";
 import { command } from "../command.ts";
+import type { Context } from "../context.ts";
 import { guideSection, withSection } from "./guide.ts";
 import { withMcpServer } from "./mcp-config.ts";
 
@@ -44,7 +46,14 @@ export default command({
   run: async (input, context) => {
     const target = input.path === undefined ? context.place.root : resolve(context.cwd, input.path);
     try {
-      mkdirSync(join(target, ".lodestar"), { recursive: true });
+      const folder = join(target, ".lodestar");
+      if (isThere(folder) && !existsSync(join(folder, "spec.yaml")) && !staysInside(target, folder)) {
+        throw new LodestarError("PATH_NOT_FOUND", `${folder} leads out of ${target}; nothing is made there`, {
+          details: { path: folder },
+          hint: "Remove the link, or run `lodestar init` where it leads.",
+        });
+      }
+      mkdirSync(folder, { recursive: true });
       return await setUp(target, input, context);
     } catch (cause) {
       const { code, message } = cause as { code?: string; message: string };
@@ -87,7 +96,7 @@ interface Wanted {
   readonly git?: boolean;
 }
 
-async function setUp(target: string, wanted: Wanted, context: { readonly random: Parameters<typeof randomDigits>[0] }) {
+async function setUp(target: string, wanted: Wanted, context: Context) {
   const found = findPlace(target);
   const place: Place = found === undefined ? { root: target, worktree: target } : { ...found, root: target };
   const created: string[] = [];
@@ -102,7 +111,12 @@ async function setUp(target: string, wanted: Wanted, context: { readonly random:
   else {
     if (existsSync(spec)) {
       backup = `${spec}.backup-${randomDigits(context.random, 6)}`;
-      writeFileSync(backup, readFileSync(spec), { flag: "wx" });
+      if (readPlain(spec, Number.POSITIVE_INFINITY) === undefined)
+        throw new LodestarError("PATH_NOT_FOUND", `${spec} is no file that can be kept as a backup`, {
+          details: { path: spec },
+          hint: "Remove it, then run `lodestar init` again.",
+        });
+      copyFileSync(spec, backup, constants.COPYFILE_EXCL);
     }
     const existed = backup !== undefined;
     writeFileSync(spec, newSpec(project_name, readHead(place).branch), { flag: existed ? "w" : "wx" });
@@ -117,10 +131,23 @@ async function setUp(target: string, wanted: Wanted, context: { readonly random:
     for (const path of driver.files) note(path, existed);
     if (driver.config) updated.push(join(place.git.common_dir, "config"));
   }
-  if (wanted.agents_md !== false) writeSection(join(target, "AGENTS.md"), note);
+  const extend = (path: string, text: (before: string | undefined) => string): void => {
+    if (!isExtensible(target, path)) {
+      context.warn(`${path} leads out of the repository or is no readable file; it is left alone.`);
+      return;
+    }
+    const before = readPlain(path);
+    const after = text(before);
+    if (after === before) return;
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, after);
+    note(path, before !== undefined);
+  };
+  if (wanted.agents_md !== false) extend(join(target, "AGENTS.md"), (text) => withSection(text, guideSection()));
   if (wanted.mcp === true) {
-    writeMcp(join(target, ".mcp.json"), "mcpServers", note);
-    writeMcp(join(target, ".vscode", "mcp.json"), "servers", note);
+    const [root, vscode] = [join(target, ".mcp.json"), join(target, ".vscode", "mcp.json")];
+    extend(root, (text) => withMcpServer(root, text, "mcpServers"));
+    extend(vscode, (text) => withMcpServer(vscode, text, "servers"));
   }
   return {
     initialized: true,
@@ -147,23 +174,11 @@ function newSpec(name: string, branch: string): string {
 
 /** The project's name in an existing spec, for the answer only: the file itself is read by whoever needs it. */
 function nameIn(spec: string): string | undefined {
-  const value = /^ {2}name:[ \t]*(.+?)[ \t]*$/m.exec(readFileSync(spec, "utf8"))?.[1];
+  const value = /^ {2}name:[ \t]*(.+?)[ \t]*$/m.exec(readPlain(spec) ?? "")?.[1];
   return value?.replace(/^(['"])(.*)\1$/, "$2");
 }
 
-function writeSection(path: string, note: (path: string, existed: boolean) => void): void {
-  const before = existsSync(path) ? readFileSync(path, "utf8") : undefined;
-  const after = withSection(before, guideSection());
-  if (after === before) return;
-  writeFileSync(path, after);
-  note(path, before !== undefined);
-}
-
-function writeMcp(path: string, key: string, note: (path: string, existed: boolean) => void): void {
-  const before = existsSync(path) ? readFileSync(path, "utf8") : undefined;
-  const after = withMcpServer(path, before, key);
-  if (after === before) return;
-  mkdirSync(join(path, ".."), { recursive: true });
-  writeFileSync(path, after);
-  note(path, before !== undefined);
+/** Whether a file that the repository may have brought can be written: in the repository, and something that can be read first. */
+function isExtensible(root: string, path: string): boolean {
+  return staysInside(root, path) && (!isThere(path) || readPlain(path) !== undefined);
 }

@@ -1,8 +1,10 @@
-import { existsSync, renameSync, unlinkSync } from "node:fs";
+import { renameSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LodestarError } from "../../core/errors.ts";
 import { driverState, installDriver } from "../../git/attributes.ts";
 import { ensureIgnored, isIgnored } from "../../git/ignore.ts";
+import { isThere } from "../../git/plain-file.ts";
+import { removeIndex } from "../../spec/index.ts";
 import type { Context } from "../context.ts";
 import { look } from "../look.ts";
 import { heal, missingEdit } from "../outcome.ts";
@@ -15,8 +17,13 @@ import { temporaryFiles } from "./examine.ts";
 export async function repair(context: Context): Promise<string[]> {
   const fixed: string[] = [];
   if (!isIgnored(context.place)) {
-    ensureIgnored(context.place);
-    fixed.push("ignore rules written");
+    try {
+      ensureIgnored(context.place);
+      fixed.push("ignore rules written");
+    } catch (error) {
+      if (!(error instanceof LodestarError)) throw error;
+      context.warn(error.message);
+    }
   }
   const { place } = context;
   const driver = driverState(place);
@@ -46,28 +53,26 @@ export async function repair(context: Context): Promise<string[]> {
 
 /** The index is a cache: making it anew is always right. */
 function rebuildIndex(context: Context): void {
-  const { index } = context.spec.paths;
   context.spec.close();
-  // The database last: one that is made anew in between must not find the old one's log.
-  for (const suffix of ["-wal", "-shm", ""]) if (existsSync(index + suffix)) unlinkSync(index + suffix);
+  removeIndex(context.spec.paths.index);
 }
 
 async function moveDamagedRuntime(context: Context): Promise<string | undefined> {
   const path = context.runtime_path;
-  if (!existsSync(path)) return undefined;
+  if (!isThere(path)) return undefined;
   try {
     const problems = (await (await context.runtime()).inspect()) ?? [];
     if (problems.length === 0) return undefined;
-    (await context.runtime()).close();
   } catch (error) {
     if (!(error instanceof LodestarError)) throw error;
     if (error.code !== "RUNTIME_CORRUPT") return undefined;
   }
+  context.closeRuntime();
   return context.spec.locked(async () => {
     let n = 1;
-    while (existsSync(`${path}.corrupt-${n}`)) n += 1;
+    while (["", "-wal", "-shm"].some((suffix) => isThere(`${path}.corrupt-${n}${suffix}`))) n += 1;
     for (const suffix of ["-wal", "-shm", ""])
-      if (existsSync(path + suffix)) renameSync(path + suffix, `${path}.corrupt-${n}${suffix}`);
+      if (isThere(path + suffix)) renameSync(path + suffix, `${path}.corrupt-${n}${suffix}`);
     return `${path}.corrupt-${n}`;
   });
 }

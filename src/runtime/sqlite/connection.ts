@@ -15,6 +15,7 @@ export interface ConnectionOptions {
   readonly create: boolean;
   readonly readonly: boolean;
   readonly busyTimeout: Millis;
+  readonly onCommit: (() => void) | undefined;
 }
 
 interface Opened {
@@ -64,6 +65,7 @@ export class Connection {
         const result = change(step);
         step.finish();
         sql.run("commit");
+        this.#options.onCommit?.();
         return result;
       } finally {
         if (sql.db.inTransaction) sql.run("rollback");

@@ -1,5 +1,5 @@
 import { constants, Database } from "bun:sqlite";
-import { lstatSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { lstatSync, mkdirSync, realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { LodestarError } from "../../core/errors.ts";
 import { runtimeError } from "./map.ts";
@@ -27,13 +27,18 @@ export function resolveFolder(path: string, create: boolean): string {
 
 /**
  * The size of the file; `undefined` when there is none.
- * @throws LodestarError `RUNTIME_CORRUPT` when something else than a plain file is there.
+ * @throws LodestarError `RUNTIME_CORRUPT` when something else than a plain file is there, or in the place of its log.
  */
 export function sizeOf(path: string): number | undefined {
   try {
     const stat = lstatSync(path);
     if (stat.isSymbolicLink()) throw runtimeError("RUNTIME_CORRUPT", path, "is a symbolic link, which is not followed");
     if (!stat.isFile()) throw runtimeError("RUNTIME_CORRUPT", path, "is not a file");
+    // SQLite would say only that it cannot open or write the database, or read it without its log.
+    for (const part of ["-wal", "-shm"]) {
+      if (lstatSync(path + part, { throwIfNoEntry: false })?.isFile() === false)
+        throw runtimeError("RUNTIME_CORRUPT", path, `has a ${part} beside it that is not a file`);
+    }
     return stat.size;
   } catch (cause) {
     if (cause instanceof LodestarError) throw cause;
@@ -112,7 +117,7 @@ export function uri(path: string, query: string): string {
 
 function sizeOfWal(path: string): number | undefined {
   try {
-    return statSync(`${path}-wal`).size;
+    return lstatSync(`${path}-wal`).size;
   } catch (cause) {
     if (isMissing(cause)) return undefined;
     throw cause;

@@ -1,4 +1,4 @@
-import { existsSync, renameSync } from "node:fs";
+import { lstatSync, renameSync } from "node:fs";
 import { LodestarError } from "../../core/errors.ts";
 import { openWritable, resolveFolder, sizeOf } from "./file.ts";
 import { mapError } from "./map.ts";
@@ -32,11 +32,14 @@ export function moveAsideForeign(path: string): string | undefined {
   const at = resolveFolder(path, false);
   if ((sizeOf(at) ?? 0) === 0 || !isForeign(at)) return undefined;
   let n = 1;
-  while (PARTS.some((part) => existsSync(`${at}.foreign-${n}${part}`))) n += 1;
+  while (PARTS.some((part) => isThere(`${at}.foreign-${n}${part}`))) n += 1;
   const target = `${at}.foreign-${n}`;
-  for (const part of PARTS) if (existsSync(`${at}${part}`)) renameSync(`${at}${part}`, `${target}${part}`);
+  for (const part of PARTS) if (isThere(`${at}${part}`)) renameSync(`${at}${part}`, `${target}${part}`);
   return target;
 }
+
+/** A link that leads nowhere, too: nothing is put over it, and nothing of it stays behind. */
+const isThere = (path: string): boolean => lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 
 const PARTS = ["-wal", "-shm", ""] as const;
 const BUSY_TIMEOUT = 5000;

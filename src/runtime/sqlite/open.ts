@@ -16,6 +16,8 @@ export interface OpenOptions {
   readonly readonly?: boolean;
   /** How long a call waits for other writers; 30 s unless said. */
   readonly busyTimeoutMs?: Millis;
+  /** Called after each commit but those of heartbeats. */
+  readonly onCommit?: () => void;
 }
 
 /** Transactions take less than a millisecond: who has waited so long waits for something that hangs. */
@@ -29,7 +31,7 @@ const BUSY_TIMEOUT: Millis = 30 * SECOND;
  * @throws LodestarError `RUNTIME_TOO_NEW`, `RUNTIME_CORRUPT` (symbolic links too), `READ_ONLY`, `DISK_FULL`, `BUSY`.
  */
 export function openRuntime(options: OpenOptions): RuntimeStore | undefined {
-  const { path, clock, random, create, readonly = false, busyTimeoutMs = BUSY_TIMEOUT } = options;
-  const file = Connection.open({ path, clock, random, create, readonly, busyTimeout: busyTimeoutMs });
+  const { path, clock, random, create, readonly = false, busyTimeoutMs = BUSY_TIMEOUT, onCommit } = options;
+  const file = Connection.open({ path, clock, random, create, readonly, busyTimeout: busyTimeoutMs, onCommit });
   return file === undefined ? undefined : new SqliteStore(file);
 }
