@@ -1,11 +1,7 @@
 import type { AnyCommand } from "../commands/command.ts";
+import { quote } from "../core/shell.ts";
 import { argumentsOf, type Field, fieldsOf, placeholder } from "./options.ts";
 import { looksLikeOption, placeName, spoken } from "./parse.ts";
-
-/** One word of a POSIX shell, quoted where it needs to be. */
-export function quote(word: string): string {
-  return /^[\w@%+:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-}
 
 const textOf = (value: unknown) => (typeof value === "object" ? JSON.stringify(value) : String(value));
 

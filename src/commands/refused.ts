@@ -1,4 +1,5 @@
 import { LodestarError } from "../core/errors.ts";
+import { quote } from "../core/shell.ts";
 import { formatInstant } from "../core/time.ts";
 import type { Lease } from "../lease/lease.ts";
 import type { LockConflict, Refusal } from "../runtime/store.ts";
@@ -68,7 +69,7 @@ export async function requireRegistered(context: Context, agent_id: string | und
 export function unknownAgent(agent_id: string): LodestarError {
   return new LodestarError("AGENT_NOT_FOUND", `There is no agent ${agent_id}`, {
     details: { agent_id },
-    hint: `Register it: \`lodestar agent join --id ${/^[\w.-]+$/.test(agent_id) ? agent_id : "ID"}\`, or get a new id with \`lodestar agent join\`.`,
+    hint: `Register it: \`lodestar agent join --id ${quote(agent_id)}\`, or get a new id with \`lodestar agent join\`.`,
   });
 }
 
@@ -118,7 +119,9 @@ export function obstacleError(task_id: string, obstacle: Obstacle): LodestarErro
       return new LodestarError("NOT_CLAIMABLE", `Task ${task_id} is ${obstacle.status}, not ready`, {
         details: { task_id, status: obstacle.status },
         ...(obstacle.status === "done"
-          ? { hint: `To review it, claim it with --review; to work on it again, \`lodestar task reopen ${task_id}\`.` }
+          ? {
+              hint: `To review it, claim it with --review; to work on it again, \`lodestar task reopen ${quote(task_id)}\`.`,
+            }
           : {}),
       });
   }

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { commandLine, quote } from "../../src/cli/line.ts";
+import { commandLine } from "../../src/cli/line.ts";
 import { nearest, slips } from "../../src/cli/nearest.ts";
 import { parse } from "../../src/cli/parse.ts";
+import { quote } from "../../src/core/shell.ts";
 import { claim, done } from "./house.ts";
 
 /** What a shell makes of a line: its words. */

@@ -1,4 +1,5 @@
 import { AgentId, OneOf, Optional, Shape, TaskId, Text } from "../../core/schema.ts";
+import { quote } from "../../core/shell.ts";
 import type { Task } from "../../core/task.ts";
 import { formatDuration } from "../../core/time.ts";
 import { line } from "../../core/view.ts";
@@ -74,7 +75,7 @@ async function sessionBrief(context: Context, agent_id: string | undefined): Pro
   else {
     lines.push("Next:");
     for (const { task } of offers) lines.push(`  ${task.id} P${task.priority} ${task.title.slice(0, 100)}`);
-    lines.push(`Take one: lodestar task next --claim${agent_id === undefined ? "" : ` --agent ${agent_id}`}`);
+    lines.push(`Take one: lodestar task next --claim${agent_id === undefined ? "" : ` --agent ${quote(agent_id)}`}`);
   }
   const text = lines.join("\n");
   return text.length < SESSION_BUDGET ? text : `${text.slice(0, SESSION_BUDGET - 2).trimEnd()}…`;
@@ -114,9 +115,9 @@ const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = 
       "",
       ...criteria,
       "<instructions>",
-      `  1. Claim task: lodestar task claim ${task.id} --agent ${agent}`,
-      `  2. More time: lodestar task renew ${task.id} --agent ${agent}`,
-      `  3. Mark complete: lodestar task done ${task.id} --agent ${agent}`,
+      `  1. Claim task: lodestar task claim ${quote(task.id)} --agent ${quote(agent)}`,
+      `  2. More time: lodestar task renew ${quote(task.id)} --agent ${quote(agent)}`,
+      `  3. Mark complete: lodestar task done ${quote(task.id)} --agent ${quote(agent)}`,
       "</instructions>",
     ].join("\n");
   },
@@ -139,10 +140,10 @@ const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = 
       "",
       "```bash",
       "# Claim this task",
-      `lodestar task claim ${task.id} --agent ${agent}`,
+      `lodestar task claim ${quote(task.id)} --agent ${quote(agent)}`,
       "",
       "# Mark complete",
-      `lodestar task done ${task.id} --agent ${agent}`,
+      `lodestar task done ${quote(task.id)} --agent ${quote(agent)}`,
       "```",
     ].join("\n"),
   generic: (task, agent) =>
@@ -158,9 +159,9 @@ const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = 
       ...(task.locks.length === 0 ? [] : ["", "PATHS:", ...task.locks.map((lock) => `  - ${lock}`)]),
       "",
       "COMMANDS:",
-      `  Claim: lodestar task claim ${task.id} --agent ${agent}`,
-      `  Renew: lodestar task renew ${task.id} --agent ${agent}`,
-      `  Done:  lodestar task done ${task.id} --agent ${agent}`,
+      `  Claim: lodestar task claim ${quote(task.id)} --agent ${quote(agent)}`,
+      `  Renew: lodestar task renew ${quote(task.id)} --agent ${quote(agent)}`,
+      `  Done:  lodestar task done ${quote(task.id)} --agent ${quote(agent)}`,
     ].join("\n"),
 };
 

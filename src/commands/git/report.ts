@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { LodestarError } from "../../core/errors.ts";
 import { List, Optional, Shape, Text } from "../../core/schema.ts";
+import { quote } from "../../core/shell.ts";
 import type { View } from "../../core/view.ts";
 import type { MergeConflict, SpecMerge } from "../../spec/merge.ts";
 import type { Context } from "../context.ts";
@@ -29,7 +30,7 @@ export function warnOf(context: Context, { warnings, cycles }: Pick<Merged, "war
   for (const warning of warnings) context.warn(warning);
   for (const cycle of cycles) {
     context.warn(
-      `The merge closes a dependency cycle: ${cycle.join(" → ")}; \`lodestar task update ${cycle[0]} --remove-dep ${cycle[1]}\` breaks it`,
+      `The merge closes a dependency cycle: ${cycle.join(" → ")}; \`lodestar task update ${quote(cycle[0] ?? "")} --remove-dep ${quote(cycle[1] ?? "")}\` breaks it`,
     );
   }
 }

@@ -1,5 +1,6 @@
 import { LodestarError } from "../../core/errors.ts";
 import { checkNewId } from "../../core/ids.ts";
+import { quote } from "../../core/shell.ts";
 import { createdKey, type Task } from "../../core/task.ts";
 import type { RuntimeTask } from "../../runtime/store.ts";
 import type { SpecIndex } from "../../spec/index.ts";
@@ -18,7 +19,7 @@ export function checkFreeId(index: SpecIndex, known: KnownTasks, id: string, cre
     const deleted = here.status === "deleted";
     throw new LodestarError("ID_TAKEN", `There is a task ${id} already${deleted ? ", deleted" : ""}`, {
       details: { task_id: id, status: here.status },
-      ...(deleted ? { hint: `Bring it back with \`lodestar task reopen ${id}\`, or choose another id.` } : {}),
+      ...(deleted ? { hint: `Bring it back with \`lodestar task reopen ${quote(id)}\`, or choose another id.` } : {}),
     });
   }
   const elsewhere = known.find(

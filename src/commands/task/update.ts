@@ -1,5 +1,6 @@
 import { LodestarError } from "../../core/errors.ts";
 import { AgentId, Integer, List, OneOf, Optional, Shape, TaskId, Text } from "../../core/schema.ts";
+import { quote } from "../../core/shell.ts";
 import { rankOf, STATUSES } from "../../core/status.ts";
 import type { Task } from "../../core/task.ts";
 import { formatInstant } from "../../core/time.ts";
@@ -50,7 +51,7 @@ export default command({
     if (status === "done" || status === "verified" || status === "deleted") {
       const verb = status === "done" ? "done" : status === "verified" ? "verify" : "delete";
       throw new LodestarError("USAGE", `An update does not set ${status}: that is an outcome, with rules of its own.`, {
-        hint: `Run \`lodestar task ${verb} ${input.task_id}\`.`,
+        hint: `Run \`lodestar task ${verb} ${quote(input.task_id)}\`.`,
       });
     }
     const agent_id = context.actor(input.agent_id);
@@ -133,7 +134,7 @@ function refuseMovingBack(task_id: string, status: Task["status"]): void {
   if (rankOf(status) === 0) return;
   throw new LodestarError("NOT_CLAIMABLE", `Task ${task_id} is ${status}; an update does not move it back`, {
     details: { task_id, status },
-    hint: `Run \`lodestar task reopen ${task_id}\` first.`,
+    hint: `Run \`lodestar task reopen ${quote(task_id)}\` first.`,
   });
 }
 
