@@ -1,5 +1,6 @@
 /** Edits of a spec that does not divide into blocks: the whole file is outlined, spliced and read again. */
 
+import { LodestarError } from "../core/errors.ts";
 import { newSections, sectionContext } from "./edit-around.ts";
 import { dashOf, isWrittenBelow } from "./edit-block.ts";
 import {
@@ -49,7 +50,14 @@ async function goodTree(buffer: Buffer): Promise<Tree> {
   const reading = await readTree(buffer);
   if (reading.ok) return reading.tree;
   const [problem] = reading.problems;
-  throw new Error(`the spec cannot be edited: ${problem?.line}:${problem?.column} ${problem?.message}`);
+  throw uneditable(`${problem?.line}:${problem?.column} ${problem?.message}`);
+}
+
+/** For YAML that can be read and has no place for the change: anchors on keys, odd indentation. Nothing was written yet. */
+function uneditable(why: string): LodestarError {
+  return new LodestarError("SPEC_INVALID", `The spec cannot be edited as it is written: ${why}`, {
+    hint: "Make this change by hand, or write the tasks in plain block style first: one field a line, no anchors.",
+  });
 }
 
 async function patched(
@@ -78,6 +86,7 @@ async function patched(
   const splices = root?.kind === "mapping" ? patchMapping(context, root, value, patch) : newSections(context, patch);
   const bytes = Buffer.from(spliced(text, splices));
   const next = await goodTree(bytes);
-  if (!isPatched(value, next.value, patch)) throw new Error("no way to write these edits is right in this file");
+  if (!isPatched(value, next.value, patch))
+    throw uneditable("no way to write this change reads back as what was meant");
   return bytes;
 }

@@ -83,3 +83,9 @@ export function tooManyTasks(count: number, at: number): Finding {
   const message = `There are ${count} tasks; at most ${MAX_TASKS} are read.`;
   return { at, message, hint: "Move finished tasks to another file." };
 }
+
+export const tooDeep = (): Finding => ({
+  at: 0,
+  message: "The file is nested too deeply.",
+  hint: "Nest fewer lists and mappings.",
+});

@@ -1,7 +1,7 @@
 /** Reading a spec. Bytes in, tasks or every problem out; nothing is touched. */
 import type { Task } from "../core/task.ts";
 import { asBuffer, type Block, type Division, divide } from "./division.ts";
-import { fieldFinding, type Piece, repeatedKey, repeatedTask, syntaxError, tooManyTasks } from "./findings.ts";
+import { fieldFinding, type Piece, repeatedKey, repeatedTask, syntaxError, tooDeep, tooManyTasks } from "./findings.ts";
 import type { Spec, TaskBlock } from "./model.ts";
 import { type Outline, outline } from "./outline.ts";
 import { tryParse } from "./parse.ts";
@@ -40,8 +40,13 @@ export async function readSpec(bytes: Uint8Array, options: ReadOptions = {}): Pr
   const markers = conflictMarkers(buffer);
   if (markers.length > 0) return { ok: false, code: "SPEC_CONFLICT_MARKERS", problems: placed(buffer, markers) };
   const division = divide(buffer);
-  const reading = division === undefined ? undefined : await readBlocks(buffer, division, options.known);
-  if (reading !== undefined) return reading;
+  try {
+    const reading = division === undefined ? undefined : await readBlocks(buffer, division, options.known);
+    if (reading !== undefined) return reading;
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    return invalid(buffer, [tooDeep()]);
+  }
   const { readTree } = await import("./tree.ts");
   const tree = await readTree(buffer);
   return tree.ok ? { ok: true, spec: tree.tree.spec } : tree;
@@ -162,7 +167,14 @@ async function readAround(
   return { value, pieces };
 }
 
+/** The package `yaml` takes a second and 40 MB for each of these to say where an error is. */
+const MAX_BYTES_FOR_PLACES = 2 * 1024 * 1024;
+
 async function syntaxErrors(text: string, start: number): Promise<Finding[]> {
+  if (text.length > MAX_BYTES_FOR_PLACES) {
+    const message = `What begins here is no valid YAML, and with ${text.length} characters too long to say where.`;
+    return [{ at: start, message, hint: "Look for a quote or bracket that is not closed." }];
+  }
   const { parseYaml } = await import("./yaml.ts");
   try {
     const { errors, outline } = await parseYaml(text);

@@ -1,7 +1,16 @@
 /** Reading a spec that does not divide into blocks: flow style, anchors, tags, and every file with a mistake in it. */
 import type { Document, Pair, YAMLMap } from "yaml";
 import { asBuffer, hasBom, lineEndOf } from "./division.ts";
-import { byteAt, fieldFinding, type Piece, repeatedKey, repeatedTask, syntaxError, tooManyTasks } from "./findings.ts";
+import {
+  byteAt,
+  fieldFinding,
+  type Piece,
+  repeatedKey,
+  repeatedTask,
+  syntaxError,
+  tooDeep,
+  tooManyTasks,
+} from "./findings.ts";
 import type { Layout, Spec, TaskBlock } from "./model.ts";
 import { follow, type Mapping, type Node } from "./outline.ts";
 import { parseFast } from "./parse.ts";
@@ -53,7 +62,7 @@ export async function readTree(bytes: Uint8Array): Promise<TreeReading> {
 /** What the package `yaml` throws instead of reporting. */
 function misunderstood(text: string, cause: unknown): Finding {
   if (cause instanceof RangeError) {
-    return { at: 0, message: "The file is nested too deeply.", hint: "Nest fewer lists and mappings." };
+    return tooDeep();
   }
   const reason = cause instanceof Error ? cause.message : String(cause);
   const alias = /Unresolved alias.*: (\S+)$/.exec(reason)?.[1];
