@@ -5,8 +5,8 @@ import { sanitiseLine } from "../render/sanitise.ts";
 import { shorten } from "../render/terminal.ts";
 import { optionText } from "./describe.ts";
 import type { Io } from "./io.ts";
-import { argumentsOf, type Field, GLOBALS, shownName } from "./options.ts";
-import { type Entry, entriesOf, looksLikeOption } from "./parse.ts";
+import { argumentsOf, type Entry, entriesOf, type Field, GLOBALS, shownName } from "./options.ts";
+import { looksLikeOption } from "./parse.ts";
 import { childrenOf, type House, nameOf, type Reading, readings, treeOf } from "./tree.ts";
 
 /** What a shell may put into the line; or that it should look for files or folders itself. */

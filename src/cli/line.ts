@@ -1,6 +1,6 @@
 import type { AnyCommand } from "../commands/command.ts";
 import { quote } from "../core/shell.ts";
-import { argumentsOf, type Field, fieldsOf, placeholder } from "./options.ts";
+import { argumentsOf, type Field, fieldNames, fieldOf, oppositeOf, placeholder, requiredNames } from "./options.ts";
 import { looksLikeOption, placeName, spoken } from "./parse.ts";
 
 const textOf = (value: unknown) => (typeof value === "object" ? JSON.stringify(value) : String(value));
@@ -9,8 +9,7 @@ function optionWords(field: Field, value: unknown): string[] {
   if (value === undefined || value === null) return [];
   if (field.kind === "flag") {
     if (value === true) return field.default === true ? [] : [`--${field.option}`];
-    const opposite = field.option.startsWith("no-") ? field.option.slice(3) : `no-${field.option}`;
-    return field.default === true ? [`--${opposite}`] : [];
+    return field.default === true ? [`--${oppositeOf(field.option)}`] : [];
   }
   return (Array.isArray(value) ? value : [value]).flatMap((item) => {
     const text = textOf(item);
@@ -34,8 +33,12 @@ export function commandLine(command: AnyCommand, input: Readonly<Record<string, 
     const values = value === undefined ? [placeName(field)] : Array.isArray(value) ? value : [value];
     positionals.push(...values.map(textOf));
   }
-  const options = fieldsOf(command)
-    .filter((field) => !places.includes(field))
+  const options = fieldNames(command)
+    .filter(
+      (name) =>
+        !command.positional.includes(name) && (Object.hasOwn(input, name) || requiredNames(command).includes(name)),
+    )
+    .flatMap((name) => fieldOf(command, name) ?? [])
     .flatMap((field) =>
       field.required && input[field.name] === undefined
         ? [`--${field.option}`, placeholder(field)]

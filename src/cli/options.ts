@@ -62,42 +62,124 @@ function kindOf(node: Node): Kind {
   }
 }
 
-const known = new WeakMap<AnyCommand, readonly Field[]>();
+/** Name of the option of a field. */
+const optionName = (command: AnyCommand, name: string): string =>
+  command.options[name] ?? (name === "agent_id" ? "agent" : name.replaceAll("_", "-"));
 
-/** The input fields of a command, in the order of its schema. */
-export function fieldsOf(command: AnyCommand): readonly Field[] {
-  const remembered = known.get(command);
-  if (remembered !== undefined) return remembered;
+/** Names of a command's input fields, in the order of its schema. */
+export const fieldNames = (command: AnyCommand): readonly string[] =>
+  Object.keys((command.input as Node).properties ?? {});
+
+/** Names of the fields that a call must give. */
+export const requiredNames = (command: AnyCommand): readonly string[] => (command.input as Node).required ?? [];
+
+const known = new WeakMap<AnyCommand, Map<string, Field>>();
+
+/** One input field of a command; made when asked for, since a call gives few of them. */
+export function fieldOf(command: AnyCommand, name: string): Field | undefined {
   const input: Node = command.input;
-  const fields = Object.entries(input.properties ?? {}).map(([name, node]): Field => {
-    const many = node.type === "array";
-    const one = many ? (node.items ?? {}) : node;
-    const letter = command.aliases[name];
-    const description = node.description ?? one.description;
-    return {
-      name,
-      option: command.options[name] ?? (name === "agent_id" ? "agent" : name.replaceAll("_", "-")),
-      ...(letter === undefined ? {} : { letter }),
-      kind: kindOf(one),
-      many,
-      choices: (one.anyOf ?? [one]).flatMap((option) => (typeof option.const === "string" ? [option.const] : [])),
-      required: input.required?.includes(name) ?? false,
-      byPosition: command.positional.includes(name),
-      hidden: command.hidden.includes(name),
-      long: command.long_text.includes(name),
-      ...(node.default === undefined ? {} : { default: node.default }),
-      ...(description === undefined ? {} : { description }),
-      schema: one,
-    };
-  });
-  known.set(command, fields);
-  return fields;
+  const node =
+    input.properties !== undefined && Object.hasOwn(input.properties, name) ? input.properties[name] : undefined;
+  if (node === undefined) return undefined;
+  let fields = known.get(command);
+  if (fields === undefined) {
+    fields = new Map();
+    known.set(command, fields);
+  }
+  let field = fields.get(name);
+  if (field !== undefined) return field;
+  const many = node.type === "array";
+  const one = many ? (node.items ?? {}) : node;
+  const letter = command.aliases[name];
+  const description = node.description ?? one.description;
+  field = {
+    name,
+    option: optionName(command, name),
+    ...(letter === undefined ? {} : { letter }),
+    kind: kindOf(one),
+    many,
+    choices: (one.anyOf ?? [one]).flatMap((option) => (typeof option.const === "string" ? [option.const] : [])),
+    required: requiredNames(command).includes(name),
+    byPosition: command.positional.includes(name),
+    hidden: command.hidden.includes(name),
+    long: command.long_text.includes(name),
+    ...(node.default === undefined ? {} : { default: node.default }),
+    ...(description === undefined ? {} : { description }),
+    schema: one,
+  };
+  fields.set(name, field);
+  return field;
 }
 
+/** The input fields of a command, in the order of its schema. */
+export const fieldsOf = (command: AnyCommand): readonly Field[] =>
+  fieldNames(command).flatMap((name) => fieldOf(command, name) ?? []);
+
 /** The fields given by position, in that order. */
-export function argumentsOf(command: AnyCommand): readonly Field[] {
-  const fields = fieldsOf(command);
-  return command.positional.flatMap((name) => fields.find((field) => field.name === name) ?? []);
+export const argumentsOf = (command: AnyCommand): readonly Field[] =>
+  command.positional.flatMap((name) => fieldOf(command, name) ?? []);
+
+/** What an option's name leads to: its field, and what giving it without a value means. */
+export interface Entry {
+  readonly field: Field;
+  /** Value of a flag given so; `undefined`: takes a value. */
+  readonly flag?: boolean;
+  /** The value is the path of a file that holds the text. */
+  readonly file?: true;
+  /** Also a global (or only one). */
+  readonly global?: Field;
+}
+
+/** `force` is turned off by `no-force`, `no-color` by `color`. */
+export const oppositeOf = (option: string): string => (option.startsWith("no-") ? option.slice(3) : `no-${option}`);
+
+/**
+ * What an option as it was written (`--name`, `--no-name`, `--name-file`, `-n`) means to a command. A field of the command wins over a
+ * global, and what is a name of its own over the opposite of another.
+ */
+export function entryOf(command: AnyCommand, written: string): Entry | undefined {
+  const isLong = written.startsWith("--");
+  const word = written.slice(isLong ? 2 : 1);
+  const global = globalsOf(command).find((each) => (isLong ? each.option : each.letter) === word);
+  const names = fieldNames(command);
+  const byPosition = (name: string): boolean => command.positional.includes(name);
+  const find = (fits: (name: string) => boolean): Field | undefined => {
+    const name = names.find((each) => fits(each) && !byPosition(each));
+    return name === undefined ? undefined : fieldOf(command, name);
+  };
+  const field = find((name) => (isLong ? optionName(command, name) : command.aliases[name]) === word);
+  if (field !== undefined)
+    return entryFor(field, isLong ? global : GLOBALS.find(({ option }) => option === field.option));
+  if (global !== undefined) return entryFor(global, global);
+  if (!isLong) return undefined;
+  if (word.endsWith("-file")) {
+    const text = find((name) => command.long_text.includes(name) && `${optionName(command, name)}-file` === word);
+    if (text !== undefined) return { field: text, file: true };
+  }
+  const opposite = find((name) => oppositeOf(optionName(command, name)) === word);
+  return opposite?.kind === "flag" ? { field: opposite, flag: false } : undefined;
+}
+
+function entryFor(field: Field, global: Field | undefined): Entry {
+  const entry: Entry = field.kind === "flag" ? { field, flag: true } : { field };
+  return global === undefined ? entry : { ...entry, global };
+}
+
+/** Every way of writing an option of `command`, and what it means. */
+export function entriesOf(command: AnyCommand): Map<string, Entry> {
+  const own = fieldsOf(command).filter((field) => !field.byPosition);
+  const names = [...globalsOf(command), ...own].flatMap((field) => [
+    `--${field.option}`,
+    ...(field.letter === undefined ? [] : [`-${field.letter}`]),
+    ...(field.kind === "flag" && own.includes(field) ? [`--${oppositeOf(field.option)}`] : []),
+    ...(field.long ? [`--${field.option}-file`] : []),
+  ]);
+  const entries = new Map<string, Entry>();
+  for (const name of names) {
+    const entry = entryOf(command, name);
+    if (entry !== undefined) entries.set(name, entry);
+  }
+  return entries;
 }
 
 const global = (

@@ -3,7 +3,17 @@ import { check } from "../core/check.ts";
 import { LodestarError } from "../core/errors.ts";
 import { parseTtl } from "../core/time.ts";
 import { didYouMean, nearest } from "./nearest.ts";
-import { argumentsOf, type Field, fieldsOf, GLOBALS, globalsOf, placeholder, shownName } from "./options.ts";
+import {
+  argumentsOf,
+  entriesOf,
+  entryOf,
+  type Field,
+  fieldOf,
+  GLOBALS,
+  placeholder,
+  requiredNames,
+  shownName,
+} from "./options.ts";
 
 /** What the options of every command said. */
 export interface Globals {
@@ -58,46 +68,6 @@ export function mentions(argv: readonly string[], ...flags: readonly string[]): 
   return (end < 0 ? argv : argv.slice(0, end)).some((token) => flags.includes(token));
 }
 
-/** What an option's name leads to: its field, and what giving it without a value means. */
-export interface Entry {
-  readonly field: Field;
-  /** Value of a flag given so; `undefined`: takes a value. */
-  readonly flag?: boolean;
-  /** The value is the path of a file that holds the text. */
-  readonly file?: true;
-  /** Also a global (or only one). */
-  readonly global?: Field;
-}
-
-/** Every way of writing an option of `command`: `--name`, `--no-name`, `--name-file`, `-n`. */
-export function entriesOf(command: AnyCommand): Map<string, Entry> {
-  const entries = new Map<string, Entry>();
-  for (const field of globalsOf(command)) {
-    const entry: Entry = field.kind === "flag" ? { field, flag: true, global: field } : { field, global: field };
-    entries.set(`--${field.option}`, entry);
-    if (field.letter !== undefined) entries.set(`-${field.letter}`, entry);
-  }
-  const fields = fieldsOf(command).filter((field) => !field.byPosition);
-  // Negations first, so that a field that is itself called `no_x` wins over the `no-` of a field `x`.
-  for (const field of fields) {
-    if (field.kind !== "flag") continue;
-    const opposite = field.option.startsWith("no-") ? field.option.slice(3) : `no-${field.option}`;
-    entries.set(`--${opposite}`, { field, flag: false });
-  }
-  for (const field of fields) {
-    const global = entries.get(`--${field.option}`)?.global;
-    const entry: Entry = {
-      field,
-      ...(field.kind === "flag" ? { flag: true } : {}),
-      ...(global === undefined ? {} : { global }),
-    };
-    entries.set(`--${field.option}`, entry);
-    if (field.letter !== undefined) entries.set(`-${field.letter}`, entry);
-    if (field.long) entries.set(`--${field.option}-file`, { field, file: true });
-  }
-  return entries;
-}
-
 /**
  * Reads the words after `lodestar` as a call of `command`: once, strictly.
  *
@@ -111,7 +81,6 @@ export function parse(
   argv: readonly string[],
   lenient = mentions(argv, "--schema", "--explain"),
 ): Parsed {
-  const entries = entriesOf(command);
   const given = new Map<Field, { option: string; values: string[]; file: boolean }>();
   const flags = new Map<Field, { option: string; value: boolean }>();
   const globals = new Map<Field, string>();
@@ -135,8 +104,8 @@ export function parse(
     }
     const equals = token.startsWith("--") ? token.indexOf("=") : -1;
     const option = equals < 0 ? token : token.slice(0, equals);
-    const entry = entries.get(option);
-    if (entry === undefined) throw unknownOption(command, option, entries);
+    const entry = entryOf(command, option);
+    if (entry === undefined) throw unknownOption(command, option);
     if (entry.flag !== undefined) {
       if (equals >= 0) throw fail(`${option} takes no value.`, { option });
       const before = flags.get(entry.field);
@@ -223,9 +192,8 @@ function twice(command: AnyCommand, option: string, first: string, second: strin
   return usage(`${option} was given twice, as "${first}" and as "${second}".`, command.name, { option });
 }
 
-function unknownOption(command: AnyCommand, option: string, entries: ReadonlyMap<string, Entry>): LodestarError {
+function unknownOption(command: AnyCommand, option: string): LodestarError {
   const where = command.name === "" ? "" : ` for \`${spoken(command.name)}\``;
-  const shown = [...entries].filter(([, entry]) => !entry.field.hidden).map(([name]) => name);
   const position = argumentsOf(command).find((field) => `--${field.option}` === option || `--${field.name}` === option);
   const details = (suggestions: readonly string[]) => ({
     option,
@@ -239,14 +207,14 @@ function unknownOption(command: AnyCommand, option: string, entries: ReadonlyMap
     return usage(`Unknown option ${option}${where}: only commands that write take one.`, command.name, details([]));
   }
   const [, letter = "", value = ""] = /^(-[a-z])=?(.+)$/i.exec(option) ?? [];
-  const joined = entries.get(letter);
+  const joined = letter === "" ? undefined : entryOf(command, letter);
   if (joined !== undefined && joined.flag === undefined) {
     const words = [`${letter} ${value}`];
     return usage(`Unknown option ${option}${where}.${didYouMean(words, "")}`, command.name, details(words));
   }
   const suggestions = nearest(
     option.replace(/^-+/, "--"),
-    shown.filter((name) => name.startsWith("--")),
+    [...entriesOf(command)].flatMap(([name, { field }]) => (name.startsWith("--") && !field.hidden ? [name] : [])),
   );
   return usage(`Unknown option ${option}${where}.${didYouMean(suggestions, "")}`, command.name, details(suggestions));
 }
@@ -339,10 +307,11 @@ function readValue(command: AnyCommand, field: Field, text: string, option: stri
 
 /** Refuses a call that leaves out what the schema requires. */
 function requireAll(command: AnyCommand, input: Readonly<Record<string, unknown>>, sources: readonly Source[]): void {
-  const missing = fieldsOf(command).filter(
-    (field) => field.required && input[field.name] === undefined && !sources.some((source) => source.field === field),
+  const left = requiredNames(command).filter(
+    (name) => input[name] === undefined && !sources.some((source) => source.field.name === name),
   );
-  if (missing.length === 0) return;
+  if (left.length === 0) return;
+  const missing = left.flatMap((name) => fieldOf(command, name) ?? []);
   const names = missing.map((field) =>
     field.byPosition ? placeName(field) : `--${shownName(field)} ${placeholder(field)}`,
   );

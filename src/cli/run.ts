@@ -11,7 +11,7 @@ import { chooseFields, pick, readFields } from "./fields.ts";
 import type { Io } from "./io.ts";
 import { commandLine } from "./line.ts";
 import { didYouMean, nearest } from "./nearest.ts";
-import { fieldsOf } from "./options.ts";
+import { fieldNames } from "./options.ts";
 import { type Globals, mentions, type Parsed, parse, spoken, usage } from "./parse.ts";
 import type { People } from "./people.ts";
 import { childrenOf, type House, nameOf, type Reading, readings, treeOf, wordsOf } from "./tree.ts";
@@ -297,7 +297,7 @@ async function nextLines(actions: readonly NextAction[], globals: Globals, house
     const loaded = Object.hasOwn(house.registry, name) ? await house.registry[name]?.() : undefined;
     if (loaded === undefined) continue;
     const command = loaded.default;
-    const acts = fieldsOf(command).some((field) => field.name === "agent_id" && !field.byPosition);
+    const acts = fieldNames(command).includes("agent_id") && !command.positional.includes("agent_id");
     const agent =
       globals.agent !== undefined && acts && input.agent_id === undefined ? { agent_id: globals.agent } : {};
     lines.push({ intent: name, cmd: commandLine(command, { ...input, ...agent }), description: why });

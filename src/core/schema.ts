@@ -18,7 +18,12 @@ const OPTIONAL = Symbol.for("TypeBox.Optional");
 type Options = Readonly<Record<string, unknown>>;
 type Made = Readonly<Record<string | symbol, unknown>>;
 
-const make = (kind: string, fields: Options, options: Options = {}): Made => ({ ...options, [KIND]: kind, ...fields });
+/** Marks fresh `fields` in place: dozens of these are made by every call, and each copy would be felt. */
+function make(kind: string, fields: Record<string | symbol, unknown>, options: Options | undefined): Made {
+  fields[KIND] = kind;
+  if (options !== undefined) for (const name in options) fields[name] = options[name];
+  return fields;
+}
 
 export const Text = ((options?: Options) =>
   make("String", { type: "string" }, options)) as unknown as typeof TypeBox.String;
@@ -42,8 +47,13 @@ export const Optional = ((schema: Made) => ({
 
 /** A mapping with these properties; those that are not {@link Optional} are required. */
 export const Shape = ((properties: Readonly<Record<string, Made>>, options?: Options) => {
-  const required = Object.keys(properties).filter((key) => properties[key]?.[OPTIONAL] !== "Optional");
-  return make("Object", { type: "object", ...(required.length === 0 ? {} : { required }), properties }, options);
+  const required: string[] = [];
+  for (const key in properties) if (properties[key]?.[OPTIONAL] === undefined) required.push(key);
+  return make(
+    "Object",
+    required.length === 0 ? { type: "object", properties } : { type: "object", required, properties },
+    options,
+  );
 }) as unknown as typeof TypeBox.Object;
 
 /** A mapping from any text to one kind of value. */
@@ -55,7 +65,7 @@ export const Dictionary = ((_key: Made, value: Made, options?: Options) =>
   )) as unknown as typeof TypeBox.Record;
 
 /** One of these words; published as `anyOf` of constants. */
-export const OneOf = <const T extends readonly string[]>(words: T, options: { readonly description?: string } = {}) =>
+export const OneOf = <const T extends readonly string[]>(words: T, options?: { readonly description?: string }) =>
   make("Unsafe", { anyOf: words.map((word) => Literal(word)) }, options) as unknown as TypeBox.TUnsafe<T[number]>;
 
 export const TaskId = Text({ minLength: 1, maxLength: 200, description: "Task id" });

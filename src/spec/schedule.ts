@@ -54,6 +54,7 @@ export interface Offer<O extends KnownOutcome> extends Standing<O> {
   readonly conflict?: { readonly task_id: string; readonly agent_id: string };
 }
 
+/** Rows read from the index at once: first about as many as are wanted, since each is parsed; then more. */
 const PAGE = 64;
 
 /**
@@ -144,7 +145,7 @@ export class Schedule<O extends KnownOutcome> {
     const others = wish.leases.filter((lease) => lease.agent_id !== wish.agent_id && lease.locks.length > 0);
     const twice = new Set(this.#index.header()?.broken.map(({ task_id }) => task_id));
     const classes: [Offer<O>[], Offer<O>[], Offer<O>[]] = [[], [], []];
-    for (const standing of this.#inOrder(wish)) {
+    for (const standing of this.#inOrder(wish, Math.min(PAGE, limit + taken.size))) {
       // Merging left it twice: which of the two is meant, a person must say (S4).
       if (twice.has(standing.task.id)) continue;
       const key = keyText(keyOf(standing.task));
@@ -159,14 +160,15 @@ export class Schedule<O extends KnownOutcome> {
   }
 
   /** Claimable (or reviewable) tasks of both planes, merged in order. */
-  *#inOrder({ what, label }: Wish): Generator<Standing<O>> {
+  *#inOrder({ what, label }: Wish, firstPage: number): Generator<Standing<O>> {
     const extra = [...this.#unsettled]
       .flatMap((id) => this.standing(id) ?? [])
       .filter((standing) => (label === undefined || standing.task.labels.includes(label)) && this.#fits(standing, what))
       .sort(byOrder);
     let at = 0;
-    for (let offset = 0; ; offset += PAGE) {
-      const filter = label === undefined ? { limit: PAGE, offset } : { limit: PAGE, offset, label };
+    let limit = firstPage;
+    for (let offset = 0; ; offset += limit, limit = PAGE) {
+      const filter = label === undefined ? { limit, offset } : { limit, offset, label };
       const page = what === "work" ? this.#index.claimable(filter) : this.#index.done(filter);
       for (const row of page) {
         if (this.#unsettled.has(row.task.id)) continue;
@@ -177,7 +179,7 @@ export class Schedule<O extends KnownOutcome> {
         }
         yield standing;
       }
-      if (page.length < PAGE) break;
+      if (page.length < limit) break;
     }
     yield* extra.slice(at);
   }
