@@ -2,6 +2,18 @@ import type { Outcome } from "../core/status.ts";
 import type { CompletedIn, TaskKey } from "../core/task.ts";
 import type { Millis } from "../core/time.ts";
 import type { Lease, LeaseKind } from "../lease/lease.ts";
+import type { RestoreResult, RuntimeSnapshot } from "./snapshot.ts";
+
+export type {
+  RestoreResult,
+  RuntimeSnapshot,
+  SnapshotAgent,
+  SnapshotKey,
+  SnapshotLease,
+  SnapshotMessage,
+  SnapshotOutbox,
+  SnapshotOutcome,
+} from "./snapshot.ts";
 
 /**
  * The runtime plane. Every method is one atomic step and one round trip: nothing stays open between two calls, so that
@@ -73,6 +85,14 @@ export interface RuntimeStore {
 
   /** Empties the runtime (`reset`). Tokens, event numbers and the clock go on; `runtime_id` becomes another. */
   clear(): Promise<void>;
+  /** Everything that the runtime holds, at one moment. */
+  snapshot(): Promise<RuntimeSnapshot>;
+  /**
+   * Puts a snapshot back into a runtime that holds nothing, all of it or none. Tokens, event numbers and the clock go on from whichever
+   * is further, here or there; leases keep the instant at which they expire; no event is appended. `own`: idempotency keys of the very
+   * call that restores, which may be there.
+   */
+  restore(snapshot: RuntimeSnapshot, own: readonly string[]): Promise<RestoreResult>;
   /** Full check of the store's own integrity; problems as sentences. */
   inspect(): Promise<readonly string[]>;
   info(): Promise<RuntimeInfo>;

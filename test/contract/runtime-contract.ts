@@ -1,5 +1,6 @@
 import { describe } from "bun:test";
 import { claimingContract } from "./claiming.ts";
+import { exchangingContract } from "./exchanging.ts";
 import { finishingContract } from "./finishing.ts";
 import type { Open } from "./fixture.ts";
 import { talkingContract } from "./talking.ts";
@@ -10,5 +11,6 @@ export function runtimeContract(name: string, open: Open): void {
     claimingContract(open);
     finishingContract(open);
     talkingContract(open);
+    exchangingContract(open);
   });
 }

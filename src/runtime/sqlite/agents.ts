@@ -1,8 +1,10 @@
 import type { TaskKey } from "../../core/task.ts";
 import { SECOND } from "../../core/time.ts";
+import type { SnapshotAgent } from "../snapshot.ts";
 import type { Agent, AgentsView, Idempotency, JoinRequest } from "../store.ts";
 import { once, throwMismatch } from "./idempotency.ts";
 import { end, leaseEvent, leasesOf, liveLeases } from "./leases.ts";
+import type { Sql } from "./sql.ts";
 import type { ReadStep, WriteStep } from "./step.ts";
 import { json, present, readList, readRecord } from "./values.ts";
 
@@ -35,6 +37,22 @@ function fromRow({ capabilities, session_meta, ...row }: AgentRow): Agent {
 
 export function agents(step: ReadStep): AgentsView {
   return { now: step.now, agents: step.sql.all<AgentRow>(ALL).map(fromRow), leases: liveLeases(step) };
+}
+
+const COMPLETE = `select ${COLUMNS}, session from agent order by registered_at, agent_id`;
+const PUT = `
+insert into agent (${COLUMNS}, session)
+values ($agent_id, $display_name, $role, $capabilities, $session_meta, $registered_at, $last_seen_at, $left_at, $worktree, $session)`;
+
+/** Every agent there was, as a snapshot holds them. */
+export function allAgents(sql: Sql): SnapshotAgent[] {
+  return sql.all<AgentRow & { session: string }>(COMPLETE).map(({ session, ...row }) => ({ ...fromRow(row), session }));
+}
+
+export function insertAgent(sql: Sql, { capabilities, session_meta, ...agent }: SnapshotAgent): void {
+  const { display_name, role, left_at } = agent;
+  const lists = { capabilities: JSON.stringify(capabilities), session_meta: JSON.stringify(session_meta) };
+  sql.run(PUT, { ...agent, display_name, role, left_at, ...lists });
 }
 
 /** True when the agent may act: registered, and not gone. */

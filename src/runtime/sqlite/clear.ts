@@ -11,6 +11,11 @@ const RENEW = "update runtime set runtime_id = lower(hex(randomblob(12))) where 
  */
 export function clear(step: WriteStep): void {
   for (const table of TABLES) step.sql.run(`delete from ${table}`);
-  step.sql.run(RENEW);
+  renewId(step);
   step.forgetEvents();
+}
+
+/** Makes it another runtime to whoever mirrors its outcomes. */
+export function renewId({ sql }: WriteStep): void {
+  sql.run(RENEW);
 }

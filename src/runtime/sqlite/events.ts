@@ -1,7 +1,8 @@
 import type { EventPage, EventQuery, EventType, NewEvent, RuntimeEvent } from "../store.ts";
 import { touch } from "./agents.ts";
+import type { Sql } from "./sql.ts";
 import type { ReadStep, WriteStep } from "./step.ts";
-import { present, readRecord } from "./values.ts";
+import { json, present, readRecord } from "./values.ts";
 
 interface EventRow {
   readonly seq: number;
@@ -45,4 +46,18 @@ export function append(step: WriteStep, list: readonly NewEvent[]): void {
     touch(step, event.agent_id);
     step.event(event);
   }
+}
+
+const ALL = "select seq, created_at, type, agent_id, task_id, data from event order by seq";
+const PUT = `
+insert into event (seq, created_at, type, agent_id, task_id, data)
+values ($seq, $created_at, $type, $agent_id, $task_id, $data)`;
+
+/** Every event that is kept, as a snapshot holds them. */
+export function allEvents(sql: Sql): RuntimeEvent[] {
+  return sql.all<EventRow>(ALL).map(fromRow);
+}
+
+export function insertEvent(sql: Sql, { agent_id, task_id, data, ...event }: RuntimeEvent): void {
+  sql.run(PUT, { ...event, agent_id, task_id, data: json(data) });
 }

@@ -1,6 +1,9 @@
 import { LodestarError } from "../../core/errors.ts";
+import type { SnapshotKey } from "../snapshot.ts";
 import type { Idempotency, Intent } from "../store.ts";
+import type { Sql } from "./sql.ts";
 import type { WriteStep } from "./step.ts";
+import { json } from "./values.ts";
 
 interface KeyRow {
   readonly call: string;
@@ -72,4 +75,22 @@ export function intend(step: WriteStep, { key, input_hash }: Idempotency, plan: 
 /** Keeps the first answer; makes the row where the runtime was lost in between. */
 export function complete(step: WriteStep, { key, input_hash }: Idempotency, answer: unknown): void {
   step.sql.run(ANSWER, { key, call: COMMAND, input_hash, answer: JSON.stringify(answer ?? null), now: step.now });
+}
+
+const ALL = "select key, call, input_hash, plan, answer, created_at from idempotency order by created_at, key";
+const PUT = `
+insert into idempotency (key, call, input_hash, plan, answer, created_at)
+values ($key, $call, $input_hash, $plan, $answer, $created_at)`;
+
+/** Every key with what was kept under it, as a snapshot holds them. */
+export function allKeys(sql: Sql): SnapshotKey[] {
+  return sql.all<KeyRow & { key: string; created_at: number }>(ALL).map(({ plan, answer, ...row }) => ({
+    ...row,
+    ...(plan === null ? {} : { plan: JSON.parse(plan) as unknown }),
+    ...(answer === null ? {} : { answer: JSON.parse(answer) as unknown }),
+  }));
+}
+
+export function insertKey(sql: Sql, { plan, answer, ...row }: SnapshotKey): void {
+  sql.run(PUT, { ...row, plan: json(plan), answer: json(answer) });
 }

@@ -1,6 +1,8 @@
+import type { SnapshotMessage } from "../snapshot.ts";
 import type { Message, MessagePage, MessageQuery, NewMessage, Severity } from "../store.ts";
 import { touch } from "./agents.ts";
 import { once, throwMismatch } from "./idempotency.ts";
+import type { Sql } from "./sql.ts";
 import type { ReadStep, WriteStep } from "./step.ts";
 import { present } from "./values.ts";
 
@@ -163,4 +165,33 @@ export function markRead(step: WriteStep, reader: string, message_ids: readonly 
   });
   if (marked.length > 0) step.event({ type: "message.read", agent_id: reader, data: { message_ids: marked } });
   return marked;
+}
+
+const ALL = `select ${COLUMNS} from message order by message_no`;
+const ALL_READS = "select message_no, agent_id, read_at from message_read order by message_no, read_at, agent_id";
+const PUT = `
+insert into message (message_id, from_agent_id, task_id, to_agent_id, text, subject, severity, created_at)
+values ($message_id, $from_agent_id, $task_id, $to_agent_id, $text, $subject, $severity, $created_at)
+returning message_no`;
+const PUT_READ = "insert into message_read (message_no, agent_id, read_at) values ($message_no, $agent_id, $read_at)";
+
+/** Every message with who read it when, as a snapshot holds them. */
+export function allMessages(sql: Sql): SnapshotMessage[] {
+  const reads = Map.groupBy(
+    sql.all<{ message_no: number; agent_id: string; read_at: number }>(ALL_READS),
+    ({ message_no }) => message_no,
+  );
+  return sql.all<MessageRow>(ALL).map((row) => ({
+    ...fromRow(row),
+    reads: (reads.get(row.message_no) ?? []).map(({ agent_id, read_at }) => ({ agent_id, read_at })),
+  }));
+}
+
+export function insertMessage(sql: Sql, { reads, ...message }: SnapshotMessage): void {
+  const { from_agent_id, task_id, to_agent_id, subject, severity } = message;
+  const row = sql.get<{ message_no: number }>(PUT, {
+    ...message,
+    ...{ from_agent_id, task_id, to_agent_id, subject, severity },
+  });
+  for (const read of reads) sql.run(PUT_READ, { ...read, message_no: row?.message_no });
 }

@@ -1,5 +1,6 @@
 import type { Outcome, Rank } from "../../core/status.ts";
 import type { CompletedIn, TaskKey } from "../../core/task.ts";
+import type { SnapshotOutbox } from "../snapshot.ts";
 import type { Change, OutboxRow, RecordedOutcome } from "../store.ts";
 import type { Values } from "./sql.ts";
 import type { ReadStep, WriteStep } from "./step.ts";
@@ -29,7 +30,7 @@ const SINCE = `select ${COLUMNS} from outcome where version > $since order by ve
 const ONE = `select ${COLUMNS} from outcome where task_id = $task_id and created_at = $created_at`;
 const NEWER = "select 1 from outcome where task_id = $task_id and created_at = $created_at and version > $seen";
 
-export function outcomesSince({ sql }: ReadStep, since: number): readonly RecordedOutcome[] {
+export function outcomesSince({ sql }: ReadStep | WriteStep, since: number): readonly RecordedOutcome[] {
   return sql.all<OutcomeRow>(SINCE, { since }).map(fromRow);
 }
 
@@ -105,12 +106,17 @@ export function creditsOf(outcome: RecordedOutcome | undefined, before: Outcome)
 }
 
 const ENQUEUE = `
-insert into outbox (target_worktree, target_branch, change, ${COLUMNS}) values ($worktree, $branch, $change, ${VALUES})
+insert into outbox (target_worktree, target_branch, change, ${COLUMNS})
+values ($target_worktree, $target_branch, $change, ${VALUES})
 returning outbox_id`;
 
 /** A row for the spec where the change was made, which has to learn of it (T2). */
 export function enqueue(step: WriteStep, change: Change, outcome: RecordedOutcome): number {
-  const row = step.sql.get<{ outbox_id: number }>(ENQUEUE, { ...toRow(outcome), change });
+  const { worktree: target_worktree, branch: target_branch } = outcome;
+  const row = step.sql.get<{ outbox_id: number }>(ENQUEUE, {
+    ...toRow(outcome),
+    ...{ change, target_worktree, target_branch },
+  });
   if (row === undefined) throw new Error("An outbox row was written but has no number.");
   return row.outbox_id;
 }
@@ -118,7 +124,7 @@ export function enqueue(step: WriteStep, change: Change, outcome: RecordedOutcom
 type OutboxColumns = OutcomeRow & Pick<OutboxRow, "outbox_id" | "target_worktree" | "target_branch" | "change">;
 const OUTBOX = `select outbox_id, target_worktree, target_branch, change, ${COLUMNS} from outbox order by outbox_id`;
 
-export function outbox({ sql }: ReadStep): readonly OutboxRow[] {
+export function outbox({ sql }: ReadStep | WriteStep): readonly OutboxRow[] {
   return sql.all<OutboxColumns>(OUTBOX).map(({ outbox_id, target_worktree, target_branch, change, ...row }) => {
     return { ...fromRow(row), outbox_id, target_worktree, target_branch, change };
   });
@@ -132,4 +138,13 @@ const ADOPT = "update outbox set target_worktree = $worktree, target_branch = $b
 
 export function adopt({ sql }: WriteStep, outbox_ids: readonly number[], worktree: string, branch: string): void {
   for (const outbox_id of outbox_ids) sql.run(ADOPT, { outbox_id, worktree, branch });
+}
+
+/** Puts back a row of a snapshot. */
+export function restoreOutbox(
+  step: WriteStep,
+  { target_worktree, target_branch, change, ...outcome }: SnapshotOutbox,
+): void {
+  const row = toRow({ ...outcome, version: step.nextVersion() });
+  step.sql.get(ENQUEUE, { ...row, change, target_worktree, target_branch });
 }

@@ -1,5 +1,6 @@
 import type { Clock, Millis } from "../../core/time.ts";
 import { HOUR } from "../../core/time.ts";
+import type { RuntimeSnapshot } from "../snapshot.ts";
 import type { NewEvent } from "../store.ts";
 import { prune } from "./prune.ts";
 import type { Sql } from "./sql.ts";
@@ -67,12 +68,14 @@ export class WriteStep {
   readonly sql: Sql;
   readonly now: Millis;
   readonly runtime: RuntimeRow;
-  readonly #clockOffset: Millis;
+  #clockOffset: Millis;
   #token: number;
   #seq: number;
   #version: number;
   #prunedAt: Millis;
   #prunedSeq: number;
+  readonly #wall: Millis;
+  #lastNow: Millis;
 
   private constructor(sql: Sql, row: RuntimeRow, now: Millis, wall: Millis) {
     this.sql = sql;
@@ -85,6 +88,8 @@ export class WriteStep {
     this.#version = row.last_version;
     this.#prunedAt = row.pruned_at;
     this.#prunedSeq = row.pruned_seq;
+    this.#wall = wall;
+    this.#lastNow = now;
   }
 
   /** Call it with the write lock held. Leases whose time is over get their `task.expired` here, once. */
@@ -120,6 +125,15 @@ export class WriteStep {
     this.#prunedSeq = this.#seq;
   }
 
+  /** Goes on where another runtime was: its clock and counters where they are further, and the events that it has. */
+  resume(from: Pick<RuntimeSnapshot, "now" | "last_token" | "last_seq" | "pruned_seq">): void {
+    this.#token = Math.max(this.#token, from.last_token);
+    this.#seq = Math.max(this.#seq, from.last_seq);
+    this.#prunedSeq = from.pruned_seq;
+    this.#lastNow = Math.max(this.now, from.now);
+    this.#clockOffset = Math.max(this.#clockOffset, this.#lastNow - this.#wall);
+  }
+
   /** Does several things as one: what was done is taken back when the result is not `kept`. Counters may skip. */
   allOrNone<T>(work: () => T, kept: (result: T) => boolean): T {
     this.sql.run("savepoint step");
@@ -133,7 +147,7 @@ export class WriteStep {
   finish(): void {
     this.sql.run(FINISH, {
       clock_offset: this.#clockOffset,
-      now: this.now,
+      now: this.#lastNow,
       last_token: this.#token,
       last_seq: this.#seq,
       last_version: this.#version,

@@ -1,3 +1,4 @@
+import type { RuntimeSnapshot } from "../snapshot.ts";
 import type * as runtime from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { info, inspect, lookup, observe } from "./observe.ts";
@@ -118,6 +119,14 @@ export class SqliteStore implements runtime.RuntimeStore {
   async clear() {
     const { clear } = await import("./clear.ts");
     this.#file.write(clear);
+  }
+  async snapshot() {
+    const { snapshot } = await import("./exchange.ts");
+    return this.#file.read(snapshot);
+  }
+  async restore(from: RuntimeSnapshot, own: readonly string[]) {
+    const { restore } = await import("./exchange.ts");
+    return this.#file.write((step) => restore(step, from, own));
   }
   async inspect() {
     return this.#file.use(inspect);
