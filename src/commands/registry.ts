@@ -8,6 +8,8 @@ export const REGISTRY: Readonly<Record<string, () => Promise<{ default: AnyComma
   reset: () => import("./repo/reset.ts"),
   version: () => import("./repo/version.ts"),
   completions: () => import("./setup/completions.ts"),
+  "export.snapshot": () => import("./export/snapshot.ts"),
+  import: () => import("./repo/import.ts"),
   "agent.join": () => import("./agent/join.ts"),
   "agent.list": () => import("./agent/list.ts"),
   "agent.heartbeat": () => import("./agent/heartbeat.ts"),
@@ -41,6 +43,7 @@ export const REGISTRY: Readonly<Record<string, () => Promise<{ default: AnyComma
 /** Groups of commands, with a line on each. */
 export const GROUPS: Readonly<Record<string, string>> = {
   agent: "Agents: who takes part",
+  export: "Export: the whole state as one file",
   git: "Git: merge specs, install the merge driver and hooks",
   task: "Tasks: plan, claim, finish, verify",
 };

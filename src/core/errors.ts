@@ -33,6 +33,11 @@ export const CODES = {
     hint: "Remove one of the dependencies along the cycle named in details.",
   },
   ID_TAKEN: { exit: 1, retriable: false, hint: "Choose another id, or leave --id out to have one made." },
+  NOT_EMPTY: {
+    exit: 1,
+    retriable: false,
+    hint: "Import a snapshot into a freshly initialised repository, or clear this one first: `lodestar reset --hard` keeps a backup.",
+  },
   SELF_VERIFICATION: {
     exit: 1,
     retriable: false,

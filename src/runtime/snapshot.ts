@@ -17,8 +17,9 @@ export interface SnapshotKey {
   readonly key: string;
   readonly call: string;
   readonly input_hash: string;
-  readonly plan?: unknown;
-  readonly answer?: unknown;
+  /** JSON texts: what was kept is given again to the byte. */
+  readonly plan?: string;
+  readonly answer?: string;
   readonly created_at: Millis;
 }
 

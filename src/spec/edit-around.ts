@@ -18,7 +18,7 @@ export interface Around {
 export async function editAround(buffer: Buffer, layout: Layout, batch: Batch, region: Span): Promise<Around> {
   const unchanged = { header: buffer.subarray(0, region.start), footer: buffer.subarray(region.end) };
   const begins = batch.adds.length > 0 && layout.tasks_end <= layout.tasks_start;
-  const sections = batch.features.size > 0 || batch.conventions.size > 0;
+  const sections = batch.features.size + batch.conventions.size + batch.sections.size > 0;
   if (!begins && !sections) return unchanged;
 
   const bom = hasBom(buffer) ? 3 : 0;
@@ -44,11 +44,13 @@ async function patchedAround(header: string, footer: string, eol: string, batch:
   const above = sectionsOf(header);
   const below = sectionsOf(footer);
   const features = above.features ?? below.features;
-  const { project, features: lists } = sectionsPatch(batch, isMapping(features) ? features : {});
   const in_header: Record<string, Patch[string]> = {};
   const in_footer: Record<string, Patch[string]> = {};
-  if (project !== undefined) (Object.hasOwn(below, "project") ? in_footer : in_header).project = project;
-  if (lists !== undefined) (Object.hasOwn(above, "features") ? in_header : in_footer).features = lists;
+  for (const [key, value] of Object.entries(sectionsPatch(batch, isMapping(features) ? features : {}))) {
+    // Where it is already; new ones go below the tasks, but the project above.
+    const isBelow = key === "project" ? Object.hasOwn(below, key) : !Object.hasOwn(above, key);
+    (isBelow ? in_footer : in_header)[key] = value;
+  }
   return [await patchedSections(header, above, eol, in_header), await patchedSections(footer, below, eol, in_footer)];
 }
 

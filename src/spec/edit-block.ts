@@ -1,9 +1,9 @@
 /** Edits of a spec in blocks, found by their hash and spliced one by one. */
 import { LodestarError } from "../core/errors.ts";
-import type { Task } from "../core/task.ts";
 import { blockOf, divide, keyLineId, keySpellings } from "./division.ts";
 import { type Around, editAround } from "./edit-around.ts";
 import {
+  type Add,
   type AppliedEdits,
   type Batch,
   type ChangedTask,
@@ -58,7 +58,7 @@ export async function editBlocks(buffer: Buffer, layout: Layout, batch: Batch, l
     changed.push(indexed(task_id, blockOf(text, layout.task_indent)));
   }
   for (const [after, adds] of groups) {
-    const texts = adds.map(({ task }) => newBlock(task, layout));
+    const texts = adds.map((add) => newBlock(add, layout));
     for (const [i, { task }] of adds.entries()) changed.push(indexed(task.id, texts[i] ?? ""));
     const at = after === undefined ? first : find(after).end;
     replacements.push({ start: at, end: at, bytes: Buffer.from(texts.join("")) });
@@ -126,7 +126,8 @@ function firstLine(buffer: Buffer, { tasks_start, tasks_end }: Layout): number {
   return at;
 }
 
-function newBlock(task: Task, layout: Layout): string {
+function newBlock(add: Add, layout: Layout): string {
+  const { task } = add;
   const { task_indent, field_indent, eol } = layout;
   const step = field_indent - task_indent;
   const style = { eol, indent: task_indent, step, dash: step };
@@ -135,7 +136,7 @@ function newBlock(task: Task, layout: Layout): string {
     const message = `${JSON.stringify(task.id)} cannot be the id of a task.`;
     throw new LodestarError("INVALID_ID", message, { details: { id: task.id } });
   }
-  const fields = newTaskPatch(task);
+  const fields = newTaskPatch(add);
   const text = `${fieldLines(task.id, writtenValue(fields), style, isWrittenBelow).join(eol)}${eol}`;
   const value: unknown = parseFast(text);
   if (!isMapping(value) || !isPatched({}, Object.values(value)[0], fields)) {

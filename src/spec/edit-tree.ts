@@ -26,7 +26,7 @@ export async function editTree(buffer: Buffer, batch: Batch): Promise<AppliedEdi
   checkNew(batch, (task_id) => ids.has(task_id));
   const tasks: Patch = Object.fromEntries([
     ...[...batch.sets].map(([id, fields]) => [id, taskPatch(fields)] as const),
-    ...batch.adds.map(({ task }) => [task.id, newTaskPatch(task)] as const),
+    ...batch.adds.map((add) => [add.task.id, newTaskPatch(add)] as const),
   ]);
   const features = isMapping(tree.value.features) ? tree.value.features : {};
   const sections = sectionsPatch(batch, features);

@@ -11,10 +11,18 @@ export type TaskFieldsPatch = { readonly [K in Exclude<keyof Task, "id">]?: Task
 export type SpecEdit =
   | { readonly kind: "set"; readonly task_id: string; readonly fields: TaskFieldsPatch }
   /** `after`: the greatest id in the file that sorts before this one; without it the task comes first. */
-  | { readonly kind: "add"; readonly task: Task; readonly after?: string | undefined }
+  | {
+      readonly kind: "add";
+      readonly task: Task;
+      readonly after?: string | undefined;
+      /** Keys besides those of {@link FIELD_ORDER}, or whole values that take the place of such a field. */
+      readonly more?: Readonly<Record<string, unknown>>;
+    }
   /** Adds a task to a feature's list, which is made as needed. */
   | { readonly kind: "feature"; readonly feature: string; readonly task_id: string }
   | { readonly kind: "convention"; readonly key: string; readonly value: string | undefined }
+  /** Sets a section besides tasks and features; a mapping is patched, anything else is replaced. */
+  | { readonly kind: "section"; readonly key: string; readonly value: Patch[string] }
   /** Removes all tasks and features. */
   | { readonly kind: "clear" };
 
@@ -94,20 +102,28 @@ export function taskPatch(fields: TaskFieldsPatch): Patch {
   return patch;
 }
 
-/** A new task's mapping: fields in their order, empty lists left out. */
-export function newTaskPatch(task: Task): Patch {
-  const entries = Object.entries(taskPatch(task));
+/** A new task's mapping: fields in their order, empty lists left out, then what else it holds. */
+export function newTaskPatch({ task, more }: Add): Patch {
+  const entries = Object.entries({ ...taskPatch(task), ...(more as Patch) });
   return Object.fromEntries(
     entries.filter(([, value]) => value !== undefined && !(Array.isArray(value) && value.length === 0)),
   );
 }
 
+/** A task to write, behind the task `after` of the file. */
+export interface Add {
+  readonly task: Task;
+  readonly after: string | undefined;
+  readonly more: Readonly<Record<string, unknown>>;
+}
+
 /** A batch: what it does to each task and section, however many edits said so. */
 export interface Batch {
   readonly sets: ReadonlyMap<string, TaskFieldsPatch>;
-  readonly adds: readonly { readonly task: Task; readonly after: string | undefined }[];
+  readonly adds: readonly Add[];
   readonly features: ReadonlyMap<string, readonly string[]>;
   readonly conventions: ReadonlyMap<string, string | undefined>;
+  readonly sections: ReadonlyMap<string, Patch[string]>;
 }
 
 const byUtf8 = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b));
@@ -118,13 +134,14 @@ const byUtf8 = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.f
  */
 export function gather(edits: readonly SpecEdit[]): Batch {
   const sets = new Map<string, TaskFieldsPatch>();
-  const adds = new Map<string, { task: Task; after: string | undefined }>();
+  const adds = new Map<string, { task: Task; after: string | undefined; more: Add["more"] }>();
   const features = new Map<string, string[]>();
   const conventions = new Map<string, string | undefined>();
+  const sections = new Map<string, Patch[string]>();
   for (const edit of edits) {
     if (edit.kind === "add") {
       if (adds.has(edit.task.id)) throw new Error(`task ${edit.task.id} is added twice in one batch`);
-      adds.set(edit.task.id, { task: edit.task, after: edit.after });
+      adds.set(edit.task.id, { task: edit.task, after: edit.after, more: edit.more ?? {} });
     } else if (edit.kind === "set") {
       const added = adds.get(edit.task_id);
       if (added !== undefined) added.task = withFields(added.task, edit.fields);
@@ -134,13 +151,14 @@ export function gather(edits: readonly SpecEdit[]): Batch {
       if (!ids.includes(edit.task_id)) ids.push(edit.task_id);
       features.set(edit.feature, ids);
     } else if (edit.kind === "convention") conventions.set(edit.key, edit.value);
+    else if (edit.kind === "section") sections.set(edit.key, edit.value);
   }
-  const anchored = [...adds.values()].map(({ task, after }) => {
+  const anchored = [...adds.values()].map(({ task, after, more }) => {
     let anchor = after;
     while (anchor !== undefined && adds.has(anchor)) anchor = adds.get(anchor)?.after;
-    return { task, after: anchor };
+    return { task, after: anchor, more };
   });
-  return { sets, adds: anchored.sort((a, b) => byUtf8(a.task.id, b.task.id)), features, conventions };
+  return { sets, adds: anchored.sort((a, b) => byUtf8(a.task.id, b.task.id)), features, conventions, sections };
 }
 
 function withFields(task: Task, fields: TaskFieldsPatch): Task {
@@ -150,7 +168,7 @@ function withFields(task: Task, fields: TaskFieldsPatch): Task {
 
 /** The patch of the sections around the tasks. `features` are the lists as the file has them. */
 export function sectionsPatch(batch: Batch, features: Readonly<Record<string, unknown>>): Patch {
-  const patch: Record<string, Patch> = {};
+  const patch: Record<string, Patch[string]> = Object.fromEntries(batch.sections);
   if (batch.conventions.size > 0) patch.project = { conventions: Object.fromEntries(batch.conventions) };
   if (batch.features.size > 0) {
     const lists = [...batch.features].map(([feature, ids]) => {

@@ -59,8 +59,8 @@ export function keyText(key: string): string {
 
 /** Any value on one line. */
 export function inlineText(value: Value, place: Place): string {
-  // Unknown keys may hold what no field of ours does: true and false.
-  if (typeof value !== "string" && typeof value !== "object") return String(value);
+  // Unknown keys may hold what no field of ours does: true, false and, in lists, null.
+  if ((typeof value !== "string" && typeof value !== "object") || value === null) return String(value);
   if (typeof value === "string") return scalarText(value, place);
   if (isList(value)) return `[${value.map((item) => inlineText(item, { flow: true })).join(", ")}]`;
   const pairs = Object.entries(value).map(([key, item]) => `${keyText(key)}: ${inlineText(item, { flow: true })}`);
@@ -134,6 +134,7 @@ export function fieldLines(key: string, value: Value, style: Style, below: Below
 /** The lines of one item of a block list, the dash at the end of `pad`. */
 export function itemLines(item: Value, pad: string): string[] {
   if (typeof item !== "object" || isList(item)) return [`${pad}- ${inlineText(item, { flow: false })}`];
+  if (item === null || Object.keys(item).length === 0) return [`${pad}- ${inlineText(item, { flow: false })}`];
   const pairs = Object.entries(item).map(([key, value]) => `${keyText(key)}: ${inlineText(value, { flow: false })}`);
   return pairs.map((pair, i) => `${pad}${i === 0 ? "- " : "  "}${pair}`);
 }

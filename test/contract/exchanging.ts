@@ -262,6 +262,6 @@ export function exchangingContract(open: Open): void {
         }),
         { numRuns: 40 },
       );
-    });
+    }, 60_000);
   });
 }

@@ -51,7 +51,7 @@ export const ImportedTask = Shape(
 );
 type Imported = Static<typeof ImportedTask>;
 
-const CONFLICTS = ["error", "skip", "update"] as const;
+export const CONFLICTS = ["error", "skip", "update"] as const;
 
 export default command({
   name: "task.import",
@@ -85,32 +85,7 @@ export default command({
   ],
   only_reads: (input) => input.dry_run === true,
   run: async (input, context) => {
-    const agent = context.actor(input.agent_id);
-    if (input.dry_run !== true) await requireRegistered(context, agent);
-    const items = read(input, context);
-    const index = await context.spec.index(input.dry_run === true ? "read" : "write");
-    const fresh = name(items, context, index);
-    const runtime = input.dry_run === true ? await context.runtimeIfAny() : await context.runtime();
-    const { named, now } = input.dry_run === true ? fresh : await settledPlan(context, fresh);
-    const known = (await runtime?.lookup(named.map(({ id }) => id))) ?? [];
-    const mode = input.on_existing ?? "error";
-    let planned: Plan;
-    if (input.dry_run === true) planned = plan(index, named, known, mode, now, false);
-    else {
-      planned = await context.spec.locked(async (session) => {
-        let latest: Plan = { created: [], updated: [], skipped: [], edits: [] };
-        await session.save((current) => {
-          latest = plan(current, named, known, mode, now, context.idempotency("plan") !== undefined);
-          return latest.edits;
-        });
-        return latest;
-      });
-      const by = agent === undefined ? {} : { agent_id: agent };
-      await runtime?.append([
-        ...planned.created.map((task_id) => ({ type: "task.created" as const, task_id, ...by })),
-        ...planned.updated.map((task_id) => ({ type: "task.updated" as const, task_id, ...by })),
-      ]);
-    }
+    const { planned, named } = await importTasks(read(input, context), input, context);
     const refs = named.filter(({ ref }) => ref !== undefined).map(({ ref, id }) => [ref as string, id]);
     return {
       created: planned.created,
@@ -133,7 +108,52 @@ export default command({
   ],
 });
 
-interface Named extends Imported {
+/** A task to import, and what only its source can know of it. */
+export interface Item extends Imported {
+  /** Fields that planning may not set: an outcome that was reached elsewhere, and when. */
+  /** Besides `feature`: several at once. */
+  readonly features?: readonly string[];
+  readonly history?: Partial<Pick<Task, "status" | "created_at" | "completed_at" | "verified_at">>;
+}
+
+export interface ImportOptions {
+  readonly dry_run?: boolean;
+  readonly on_existing?: (typeof CONFLICTS)[number];
+  readonly agent_id?: string;
+}
+
+/** Creates many tasks in one save, all or none; with `dry_run` only says what would happen. */
+export async function importTasks(
+  items: readonly Item[],
+  input: ImportOptions,
+  context: Context,
+): Promise<{ readonly planned: Plan; readonly named: readonly Named[] }> {
+  const agent = context.actor(input.agent_id);
+  const mode = input.on_existing ?? "error";
+  if (input.dry_run !== true) await requireRegistered(context, agent);
+  const index = await context.spec.index(input.dry_run === true ? "read" : "write");
+  const fresh = name(items, context, index);
+  const runtime = input.dry_run === true ? await context.runtimeIfAny() : await context.runtime();
+  const { named, now } = input.dry_run === true ? fresh : await settledPlan(context, fresh);
+  const known = (await runtime?.lookup(named.map(({ id }) => id))) ?? [];
+  if (input.dry_run === true) return { planned: plan(index, named, known, mode, now, false), named };
+  const planned = await context.spec.locked(async (session) => {
+    let latest: Plan = { created: [], updated: [], skipped: [], edits: [] };
+    await session.save((current) => {
+      latest = plan(current, named, known, mode, now, context.idempotency("plan") !== undefined);
+      return latest.edits;
+    });
+    return latest;
+  });
+  const by = agent === undefined ? {} : { agent_id: agent };
+  await runtime?.append([
+    ...planned.created.map((task_id) => ({ type: "task.created" as const, task_id, ...by })),
+    ...planned.updated.map((task_id) => ({ type: "task.updated" as const, task_id, ...by })),
+  ]);
+  return { planned, named };
+}
+
+interface Named extends Item {
   readonly id: string;
 }
 
@@ -174,7 +194,8 @@ function read(
   return merged as Imported[];
 }
 
-function readFile(file: string, context: Context): string {
+/** The text of a file, or of standard input for `-`. @throws LodestarError `PATH_NOT_FOUND` */
+export function readFile(file: string, context: Context): string {
   try {
     return file === "-" ? context.stdin() : readFileSync(resolve(context.cwd, file), "utf8");
   } catch (cause) {
@@ -216,7 +237,7 @@ function mapping(value: unknown): Record<string, unknown> {
 
 /** Gives an id to every task and turns refs into ids. */
 function name(
-  items: readonly Imported[],
+  items: readonly Item[],
   context: Context,
   index: SpecIndex,
 ): { readonly named: Named[]; readonly now: string } {
@@ -256,7 +277,8 @@ function plan(
   const coming = new Set(named.map(({ id }) => id));
   const edges = index.edges();
   for (const item of named) {
-    const { id, ref: _, feature, ...fields } = item;
+    const { id, ref: _, feature, features = [], history = {}, ...fields } = item;
+    const created_at = history.created_at ?? now;
     const there = index.task(id)?.task;
     const missing = (item.depends_on ?? []).filter((need) => !coming.has(need) && !edges.has(need));
     if (missing.length > 0)
@@ -264,7 +286,7 @@ function plan(
         details: { task_id: missing[0], missing },
       });
     // A repeat of a call that was saved before it could answer finds its own tasks.
-    if (isKeyed && there?.created_at === now && there.title === item.title) {
+    if (isKeyed && there?.created_at === created_at && there.updated_at === now && there.title === item.title) {
       made.created.push(id);
       continue;
     }
@@ -286,14 +308,15 @@ function plan(
         made.edits.push({ kind: "set", task_id: id, fields: { ...changed, updated_at: now } });
       }
     } else {
-      checkFreeId(index, known, id, now);
+      checkFreeId(index, known, id, created_at);
       const after = index.predecessor(id);
-      const task = newTask({ ...(fields as Partial<Task> & { title: string }), id }, now);
+      const task = newTask({ ...(fields as Partial<Task> & { title: string }), ...history, id }, now);
       made.created.push(id);
       made.edits.push(after === undefined ? { kind: "add", task } : { kind: "add", task, after });
       edges.set(id, [...task.depends_on]);
     }
-    if (feature !== undefined) made.edits.push({ kind: "feature", feature, task_id: id });
+    const named_in = feature === undefined ? features : [feature, ...features];
+    made.edits.push(...named_in.map((name) => ({ kind: "feature" as const, feature: name, task_id: id })));
   }
   refuseNewCycles(edges, made.created.concat(made.updated));
   return made;

@@ -3,7 +3,7 @@ import type { SnapshotKey } from "../snapshot.ts";
 import type { Idempotency, Intent } from "../store.ts";
 import type { Sql } from "./sql.ts";
 import type { WriteStep } from "./step.ts";
-import { json } from "./values.ts";
+import { present } from "./values.ts";
 
 interface KeyRow {
   readonly call: string;
@@ -84,13 +84,9 @@ values ($key, $call, $input_hash, $plan, $answer, $created_at)`;
 
 /** Every key with what was kept under it, as a snapshot holds them. */
 export function allKeys(sql: Sql): SnapshotKey[] {
-  return sql.all<KeyRow & { key: string; created_at: number }>(ALL).map(({ plan, answer, ...row }) => ({
-    ...row,
-    ...(plan === null ? {} : { plan: JSON.parse(plan) as unknown }),
-    ...(answer === null ? {} : { answer: JSON.parse(answer) as unknown }),
-  }));
+  return sql.all<KeyRow & { key: string; created_at: number }>(ALL).map(present);
 }
 
 export function insertKey(sql: Sql, { plan, answer, ...row }: SnapshotKey): void {
-  sql.run(PUT, { ...row, plan: json(plan), answer: json(answer) });
+  sql.run(PUT, { ...row, plan, answer });
 }
