@@ -21,13 +21,14 @@ export function readBacklog(file: string, cwd: string): Foreign {
   const problems: { id: string; message: string }[] = [];
   const gone = new Map<string, string>();
   const statuses = configured(root);
+  const milestones = milestonesIn(join(root, "milestones"));
   const unknown = new Set<string>();
   const tasks: ForeignTask[] = [];
   const folders = existsSync(join(root, "tasks")) ? FOLDERS : [["", undefined] as const];
   for (const [folder, status] of folders) {
     for (const name of markdownIn(join(root, folder))) {
       const where = join(folder, name);
-      const task = readTask(readFileSync(join(root, folder, name), "utf8"), where, problems);
+      const task = readTask(readFileSync(join(root, folder, name), "utf8"), where, milestones, problems);
       if (task === undefined) continue;
       const word = task.status_word ?? "";
       const meant = status ?? statusOf(word, statuses);
@@ -94,11 +95,10 @@ function yaml(text: string): unknown {
 function readTask(
   bytes: string,
   where: string,
+  milestones: ReadonlyMap<string, string>,
   problems: { id: string; message: string }[],
 ): { readonly task: Omit<ForeignTask, "status">; readonly status_word: string | undefined } | undefined {
-  const text = bytes.replace(/^\ufeff/, "").replaceAll("\r\n", "\n");
-  const [, front, body = ""] = /^---\n([\s\S]*?)\n---(?:\n|$)([\s\S]*)$/.exec(text) ?? [];
-  const record = front === undefined ? undefined : yaml(front.replace(/^(\s*assignee:\s*)(@.*)$/m, "$1'$2'"));
+  const { record, body } = divided(bytes);
   if (!isRecord(record)) {
     problems.push({ id: where, message: "has no front matter that is YAML" });
     return undefined;
@@ -117,7 +117,10 @@ function readTask(
     title: fields.id("title") ?? "",
     description: rest.replace(/^\s*## Description\n+/, ""),
     acceptance_criteria: criteria,
-    labels: [...listed(fields, "labels"), ...(milestone === undefined ? [] : [`milestone:${milestone}`])],
+    labels: [
+      ...listed(fields, "labels"),
+      ...(milestone === undefined ? [] : [`milestone:${milestones.get(milestone) ?? milestone}`]),
+    ],
     priority: priorityOf(fields.text("priority")),
     created_at: date(fields, "created_date"),
     finished_at: date(fields, "completed_date", "updated_date"),
@@ -125,6 +128,24 @@ function readTask(
     parent: fields.id("parent_task_id", "parent"),
   };
   return { task, status_word: fields.text("status") };
+}
+
+/** The front matter, if there is any that is YAML, and what follows. */
+function divided(bytes: string): { readonly record: unknown; readonly body: string } {
+  const text = bytes.replace(/^\ufeff/, "").replaceAll("\r\n", "\n");
+  const [, front, body = ""] = /^---\n([\s\S]*?)\n---(?:\n|$)([\s\S]*)$/.exec(text) ?? [];
+  // People write `assignee: @bob`, which is no YAML.
+  return { record: front === undefined ? undefined : yaml(front.replace(/^(\s*assignee:\s*)(@.*)$/m, "$1'$2'")), body };
+}
+
+/** The names of milestones by their ids. */
+function milestonesIn(folder: string): Map<string, string> {
+  const records = markdownIn(folder).map((name) => divided(readFileSync(join(folder, name), "utf8")).record);
+  return new Map(
+    records.flatMap((record) =>
+      isRecord(record) && typeof record.title === "string" ? [[String(record.id), record.title] as const] : [],
+    ),
+  );
 }
 
 /** A list, or one text where the list has one item. */

@@ -5,6 +5,7 @@ import { checkNewId } from "../../core/ids.ts";
 import type { Status } from "../../core/status.ts";
 import { formatInstant, readInstant } from "../../core/time.ts";
 import { ImportedTask, type Item } from "../task/import.ts";
+import { addFamilies } from "./families.ts";
 
 /** One task as another tool has it, in our words. References are by its own ids. */
 export interface ForeignTask {
@@ -67,15 +68,16 @@ const OPEN: readonly Status[] = ["todo", "ready", "blocked", "done"];
  */
 export function settle(source: string, foreign: Foreign, exists: (id: string) => boolean): Settled {
   const { tasks, gone } = foreign;
+  refuse(repeated(tasks));
   const ids = legalIds(tasks);
   const by_id = new Map(tasks.map((task) => [task.source_id, task]));
   const warnings = [...foreign.warnings];
   const dropped = new Map<string, string[]>();
   const missing: { id: string; message: string; task_id: string }[] = [];
-  const edges = new Map<string, string[]>();
+  const edges = new Map<string, Set<string>>();
   for (const { source_id, where, depends_on } of tasks) {
-    const kept: string[] = [];
-    for (const need of new Set(depends_on)) {
+    const kept = new Set<string>();
+    for (const need of depends_on) {
       const there = by_id.get(need);
       const why =
         there?.status === "deleted" ? "given up" : there === undefined && !exists(need) ? gone.get(need) : undefined;
@@ -86,7 +88,7 @@ export function settle(source: string, foreign: Foreign, exists: (id: string) =>
           message: `${source_id} depends on ${need}, which is neither there nor here`,
           task_id: need,
         });
-      else kept.push(need);
+      else kept.add(need);
     }
     edges.set(source_id, kept);
   }
@@ -97,13 +99,14 @@ export function settle(source: string, foreign: Foreign, exists: (id: string) =>
     });
   }
   for (const [why, pairs] of dropped) warnings.push(`Dropped dependencies on what is ${why}: ${some(pairs)}`);
-  const apart = addFamilies(foreign, by_id, edges);
+  const members = tasks.map((task) => ({ ...task, open: OPEN.includes(task.status) }));
+  const apart = addFamilies(members, foreign.inherits, edges);
   if (apart.length > 0)
     warnings.push(`These wait for each other already, so parents do not wait for them: ${some(apart)}`);
   const features = featuresOf(foreign, by_id, ids, exists, warnings);
   const problems: { id: string; message: string }[] = [];
   const items = tasks.map((task) => {
-    const needs = (edges.get(task.source_id) ?? []).map((need) => ids.get(need) ?? need);
+    const needs = [...(edges.get(task.source_id) ?? [])].map((need) => ids.get(need) ?? need);
     const { item, issues } = itemOf(task, ids.get(task.source_id) ?? task.source_id, needs, source);
     for (const message of issues) problems.push({ id: task.where, message });
     return { ...item, features: features.get(task.source_id) ?? [] };
@@ -111,6 +114,16 @@ export function settle(source: string, foreign: Foreign, exists: (id: string) =>
   refuse(problems);
   const changed = [...ids].filter(([before, after]) => before !== after);
   return { items, ids: Object.fromEntries(changed), warnings };
+}
+
+/** Ids that stand twice, with both places. */
+function repeated(tasks: readonly ForeignTask[]): { readonly id: string; readonly message: string }[] {
+  const first = new Map<string, string>();
+  return tasks.flatMap(({ source_id, where }) => {
+    const before = first.get(source_id);
+    if (before === undefined) first.set(source_id, where);
+    return before === undefined ? [] : [{ id: where, message: `${source_id} is there already (${before})` }];
+  });
 }
 
 /** @throws LodestarError `USAGE` when there is any problem; names the first, and holds all. */
@@ -160,61 +173,6 @@ function legalIds(tasks: readonly ForeignTask[]): Map<string, string> {
     ids.set(source_id, id);
   }
   return ids;
-}
-
-/** Adds to `edges` what families mean. @returns pairs that were left out because they would close a circle. */
-function addFamilies(
-  { tasks, inherits }: Foreign,
-  by_id: ReadonlyMap<string, ForeignTask>,
-  edges: Map<string, string[]>,
-): string[] {
-  const apart: string[] = [];
-  const isOpen = (id: string): boolean => OPEN.includes(by_id.get(id)?.status ?? "verified");
-  const add = (from: string, to: string): boolean => {
-    const needs = edges.get(from) ?? [];
-    if (needs.includes(to)) return true;
-    if (reaches(edges, to, from)) return false;
-    needs.push(to);
-    edges.set(from, needs);
-    return true;
-  };
-  if (inherits) {
-    const own = new Map([...edges].map(([id, needs]) => [id, [...needs]]));
-    for (const { source_id, status } of tasks) {
-      if (!OPEN.includes(status)) continue;
-      for (const ancestor of ancestorsOf(source_id, by_id)) {
-        for (const need of own.get(ancestor) ?? [])
-          if (!ancestorsOf(need, by_id).includes(ancestor)) add(source_id, need);
-      }
-    }
-  }
-  for (const { source_id, parent, status } of tasks) {
-    if (parent === undefined || !OPEN.includes(status) || !isOpen(parent)) continue;
-    if (!add(parent, source_id)) apart.push(`${parent} and ${source_id}`);
-  }
-  return apart;
-}
-
-function ancestorsOf(id: string, by_id: ReadonlyMap<string, ForeignTask>): string[] {
-  const found: string[] = [];
-  for (let at = by_id.get(id)?.parent; at !== undefined && at !== id && !found.includes(at); at = by_id.get(at)?.parent)
-    found.push(at);
-  return found;
-}
-
-/** True when `from` depends on `to`, directly or through others, or is it. */
-function reaches(edges: ReadonlyMap<string, readonly string[]>, from: string, to: string): boolean {
-  const seen = new Set([from]);
-  const stack = [from];
-  for (let at = stack.pop(); at !== undefined; at = stack.pop()) {
-    if (at === to) return true;
-    for (const need of edges.get(at) ?? []) {
-      if (seen.has(need)) continue;
-      seen.add(need);
-      stack.push(need);
-    }
-  }
-  return false;
 }
 
 /** The features that each task belongs to: its parent's, and its own when it has children. */

@@ -56,7 +56,9 @@ export default command({
       };
     }
     const { items, ids, warnings } = await readForeign(from, file, context);
-    const { planned, named } = await importTasks(items, input, context);
+    const { planned, named } = await importTasks(items, input, context).catch((cause) => {
+      throw cause instanceof LodestarError && cause.code === "ID_TAKEN" ? taken(cause) : cause;
+    });
     for (const warning of warnings) context.warn(warning);
     const by_status: Record<string, number> = {};
     const made = new Set(planned.created);
@@ -118,6 +120,14 @@ export default command({
     ];
   },
 });
+
+/** Here nobody chooses ids: what helps is to leave out or bring up to date what is there. */
+function taken({ message, details }: LodestarError): LodestarError {
+  return new LodestarError("ID_TAKEN", message, {
+    details,
+    hint: "Import it with --on-existing skip, or update; nothing was imported.",
+  });
+}
 
 /** How many ids people are shown. */
 const SHOWN = 20;
