@@ -211,6 +211,7 @@ test("the JSON fields of 1.0 are here under their names, or the page says what b
   await call("task", "show", "NEW");
   await call("task", "update", "OTHER", "--status", "blocked");
   await call("status");
+  await call("export", "snapshot", "--include-messages");
   await call("task", "done", "OPEN", "--agent", "ALICE");
   await call("task", "verify", "OPEN", "--agent", "ALICE");
   await call("task", "delete", "NEW");
