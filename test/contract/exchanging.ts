@@ -29,7 +29,7 @@ export function exchangingContract(open: Open): void {
     );
 
     test(
-      "a restored lease expires at its instant, is renewed and finished by its token, and no later token is smaller",
+      "L2, L5: a restored lease expires at its instant, is renewed and finished by its token, and no later token is smaller",
       two(async (from, to) => {
         await from.join("A1", "A2");
         const lease = await from.hold("A1", "X");
@@ -71,7 +71,7 @@ export function exchangingContract(open: Open): void {
     );
 
     test(
-      "time goes on from the snapshot where this machine's clock is behind, so that a lease is not longer than it was",
+      "L5: time goes on from the snapshot where this machine's clock is behind, so that a lease is not longer than it was",
       two(async (from, to) => {
         await from.join("A1");
         from.clock.advance(HOUR);

@@ -289,9 +289,11 @@ describe("a snapshot", () => {
     for (const one of hostile) {
       const stdin = typeof one === "string" ? one : JSON.stringify(one);
       const { json, exit } = await to.run(words("import - --from lodestar --json"), { stdin });
+      expect(json).toHaveProperty("error");
       expect({ code: json.error?.code, exit, of: stdin.slice(0, 40) }).toMatchObject({ exit: 2 });
       expect(json.error.code).not.toBe("INTERNAL");
     }
     expect(specOf(to)).toContain("tasks: {}");
+    expect(JSON.parse(await exported(to)).runtime).toEqual({ agents: [], active_leases: [] });
   });
 });

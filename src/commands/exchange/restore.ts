@@ -1,5 +1,6 @@
 import { LodestarError } from "../../core/errors.ts";
 import { DAY, formatInstant } from "../../core/time.ts";
+import type { SpecIndex } from "../../spec/index.ts";
 import { type Restoring, restoring, type WholeSpec } from "../../spec/whole.ts";
 import type { Context } from "../context.ts";
 import { wholeSpec } from "./read-spec.ts";
@@ -51,16 +52,25 @@ export async function restoreSnapshot(
     },
   });
   if (options.dry_run === true) {
-    const plan = restoring((await wholeSpec(context)).whole, spec);
+    const own = await wholeSpec(context);
+    const plan = restoring(own.whole, spec);
     refuseConflicts(plan);
+    await tryOut(plan, await context.spec.index("read"), own.bytes);
     await refuseOccupied(context, snapshot);
     return told(plan);
   }
   const runtime = await context.runtime();
   return context.spec.locked(async (session) => {
-    const { whole, key } = await wholeSpec(context);
+    const { whole, key, bytes } = await wholeSpec(context);
     const plan = restoring(whole, spec);
     refuseConflicts(plan);
+    const editsOf = (index: SpecIndex) => {
+      if (index.header()?.key === key) return plan.edits((id) => index.predecessor(id));
+      throw new LodestarError("BUSY", `${context.spec.paths.spec} was changed while the snapshot was imported.`);
+    };
+    const index = await session.index();
+    editsOf(index);
+    await tryOut(plan, index, bytes);
     if (countRows(from) > 0) {
       const own = context.idempotency("");
       const result = await runtime.restore(from, own === undefined ? [] : [own.key]);
@@ -72,13 +82,18 @@ export async function restoreSnapshot(
         });
       }
     }
-    await session.save((index) => {
-      if (index.header()?.key !== key)
-        throw new LodestarError("BUSY", `${context.spec.paths.spec} was changed while the snapshot was imported.`);
-      return plan.edits((id) => index.predecessor(id));
-    });
+    await session.save(editsOf);
     return told(plan);
   });
+}
+
+/** What cannot be written (a NUL, an id that is none) must be known before the runtime is touched. */
+async function tryOut(plan: Restoring, index: SpecIndex, bytes: Uint8Array): Promise<void> {
+  const layout = index.header()?.layout;
+  const edits = plan.edits((id) => index.predecessor(id));
+  if (layout === undefined || edits.length === 0) return;
+  const { applyEdits } = await import("../../spec/document.ts");
+  await applyEdits(bytes, layout, edits, (id) => index.locate(id));
 }
 
 function refuseConflicts({ conflicts }: Restoring): void {
