@@ -1,5 +1,6 @@
 import { LodestarError } from "../core/errors.ts";
 import { keyOf, type TaskKey } from "../core/task.ts";
+import { readDuration } from "../core/time.ts";
 import type { Observation, RecordedOutcome, RuntimeStore } from "../runtime/store.ts";
 import type { Header, SpecIndex } from "../spec/index.ts";
 import { Schedule, type Standing } from "../spec/schedule.ts";
@@ -55,8 +56,18 @@ export async function lookWith(
   if (!isMirrored && header.runtime_version > 0) seen = await runtime.observe({ ...where, since: 0 });
   const known = isMirrored ? [...index.mirrored<RecordedOutcome>(), ...seen.outcomes] : seen.outcomes;
   const schedule = new Schedule(index, known);
+  if (mode === "write") await keepAsLongAs(header, seen, runtime);
   if (mode === "write" && seen.outcomes.length > MIRROR_LAG) bringMirrorUpToDate(index, header, schedule, seen);
   return { index, header, schedule, seen };
+}
+
+/** Tells the runtime how long the project wants to keep what is said and done, where it goes by another wish. */
+async function keepAsLongAs({ project }: Header, { retention }: Observation, runtime: RuntimeStore): Promise<void> {
+  const { keep_events, keep_messages } = project.conventions;
+  const events = keep_events === undefined ? undefined : readDuration(keep_events);
+  const messages = keep_messages === undefined ? undefined : readDuration(keep_messages);
+  if (events === retention.events && messages === retention.messages) return;
+  await runtime.keep({ ...(events === undefined ? {} : { events }), ...(messages === undefined ? {} : { messages }) });
 }
 
 function bringMirrorUpToDate(

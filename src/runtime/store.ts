@@ -25,8 +25,11 @@ export type {
 export interface RuntimeStore {
   /** A consistent look, in one read transaction; writes nothing. */
   observe(query: ObserveQuery): Promise<Observation>;
-  /** Everything about one task's runtime side, for `task show`, `release` hints and `ID_TAKEN`. */
-  lookup(task_ids: readonly string[]): Promise<readonly RuntimeTask[]>;
+  /**
+   * Everything about one task's runtime side, for `task show`, `release` hints and `ID_TAKEN`.
+   * @param reader whose unread messages in the thread are counted.
+   */
+  lookup(task_ids: readonly string[], reader?: string): Promise<readonly RuntimeTask[]>;
 
   /**
    * Grants leases (L1, L2, L4, L9). First, when `resume` is set and this agent already holds a live lease of this kind
@@ -64,11 +67,22 @@ export interface RuntimeStore {
   /** Appends events of changes that were made elsewhere (the spec alone). */
   append(events: readonly NewEvent[]): Promise<void>;
   events(query: EventQuery): Promise<EventPage>;
-  send(message: NewMessage): Promise<Message>;
-  /** Messages, the newest first; filters come before the limit. Reading marks nothing. */
+  /** Sends from a registered agent to a thread, or to a registered agent: one of them unknown, nothing is sent. */
+  send(message: NewMessage): Promise<SendResult>;
+  /** Messages in the order asked for; filters come before the limit. Reading marks nothing. */
   messages(query: MessageQuery): Promise<MessagePage>;
+  /**
+   * The same page, and marks what is on it as read by this agent, with one `message.read` if anything was unread: of two sessions
+   * of one agent that ask for unread messages at once, each message goes to one.
+   */
+  receive(reader: string, query: MessageQuery, idempotency?: Idempotency): Promise<MessagePage>;
   /** Marks messages as read by this agent, with one `message.read`; answers the ids that were unread before. */
-  markRead(agent_id: string, message_ids: readonly string[]): Promise<readonly string[]>;
+  markRead(reader: string, which: MarkQuery): Promise<readonly string[]>;
+  /** The threads that were written to last. @param reader whose unread messages are counted. */
+  threads(limit: number, reader?: string): Promise<readonly Thread[]>;
+
+  /** How long events (with idempotency keys) and messages are kept from now on; left out: 30 and 90 days. */
+  keep(retention: Retention): Promise<void>;
 
   /**
    * Idempotency for commands whose effect is not in the runtime (create, import, update). The first call keeps `plan` (ids chosen,
@@ -173,6 +187,13 @@ export interface Observation {
   readonly unread: number;
   readonly last_seq: number;
   readonly version: number;
+  readonly retention: Retention;
+}
+
+/** How long what grows is kept. */
+export interface Retention {
+  readonly events?: Millis;
+  readonly messages?: Millis;
 }
 
 export interface RuntimeTask {
@@ -180,6 +201,8 @@ export interface RuntimeTask {
   readonly lease?: Lease;
   readonly outcome?: RecordedOutcome;
   readonly message_count: number;
+  /** Of the `reader` that the call named. */
+  readonly unread: number;
   /** Every agent that held the task, in the order of their first grants. */
   readonly holders: readonly string[];
 }
@@ -435,6 +458,11 @@ export interface Message {
   readonly created_at: Millis;
 }
 
+export type SendResult =
+  | { readonly kind: "sent"; readonly message: Message }
+  /** Sender or receiver is not registered, or has left. */
+  | { readonly kind: "unknown_agent"; readonly agent_id: string };
+
 export interface MessageQuery {
   /** Messages to this agent, and the threads of tasks that it holds. */
   readonly inbox_of?: string;
@@ -442,20 +470,37 @@ export interface MessageQuery {
   readonly from_agent_id?: string;
   /** Only what this agent has not read; its own are never unread. */
   readonly unread_by?: string;
-  /** Text or subject contains this, whatever the case of its letters a–z. */
-  readonly text?: string;
+  /** Each of these stands in the text or the subject, whatever its case; any text will do, no sign has a meaning. */
+  readonly words?: readonly string[];
   readonly since?: Millis;
   readonly until?: Millis;
-  /** {@link MessagePage.next_before} of the page before. */
-  readonly before?: number;
+  /** Oldest first is how a thread is read, newest first how a mailbox is. */
+  readonly order: "oldest" | "newest";
+  /** {@link MessagePage.last} of the page before: what was sent meanwhile neither moves nor repeats the next one. */
+  readonly after?: number;
   readonly limit: number;
 }
 export interface MessagePage {
   readonly messages: readonly (Message & { readonly read_by: readonly string[] })[];
   /** How many pass the filters, on all pages together. */
   readonly count: number;
-  /** Absent on the last page. */
-  readonly next_before?: number;
+  /** Where the page ends; absent when it is empty. */
+  readonly last?: number;
+  /** There are messages after this page. */
+  readonly more: boolean;
+}
+
+/** Which messages: all of a thread, these ids, or of these ids those in the thread. */
+export interface MarkQuery {
+  readonly task_id?: string;
+  readonly message_ids?: readonly string[];
+}
+
+export interface Thread {
+  readonly task_id: string;
+  readonly message_count: number;
+  readonly unread: number;
+  readonly last_at: Millis;
 }
 
 export interface Ticket {

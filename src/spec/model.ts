@@ -12,6 +12,9 @@ export interface Conventions {
   readonly verify?: "any" | "other";
   readonly spec?: "branch" | "main";
   readonly lease_ttl?: string;
+  /** How long events (with idempotency keys) and messages are kept; 30 and 90 days. */
+  readonly keep_events?: string;
+  readonly keep_messages?: string;
   readonly runtime?: string;
   readonly project_id?: string;
 }

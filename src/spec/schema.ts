@@ -66,6 +66,8 @@ export const ConventionsSchema = Shape({
   verify: Optional(OneOf(["any", "other"])),
   spec: Optional(OneOf(["branch", "main"])),
   lease_ttl: Optional(Union([Duration(), Integer({ minimum: 1 })])),
+  keep_events: Optional(Duration()),
+  keep_messages: Optional(Duration()),
   runtime: Optional(Text()),
   project_id: Optional(Text()),
 });
@@ -178,6 +180,8 @@ export function readProject(value: unknown): Reading<Project> {
     "verify",
     "spec",
     "lease_ttl",
+    "keep_events",
+    "keep_messages",
     "runtime",
     "project_id",
   ]) as Omit<Conventions, "lease_ttl"> & { lease_ttl?: string | number };

@@ -44,7 +44,7 @@ export function finishingContract(open: Open): void {
           agent_id: "A1",
           data: { fencing_token: lease.fencing_token },
         });
-        expect((await b.store.messages({ task_id: "X", limit: 10 })).messages).toMatchObject([
+        expect((await b.store.messages({ task_id: "X", order: "newest", limit: 10 })).messages).toMatchObject([
           { message_id: "M1", severity: "handoff", from_agent_id: "A1" },
         ]);
         const [row] = await b.store.outbox();

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import { DAY, HOUR, SECOND } from "../../src/core/time.ts";
+import type { MessagePage } from "../../src/runtime/store.ts";
 import { Bench, key, type Open, START, TTL } from "./fixture.ts";
 
 /** Agents, messages, events, idempotency keys. */
@@ -86,14 +88,14 @@ export function talkingContract(open: Open): void {
         expect((await b.observe("A1")).unread).toBe(1);
         await b.hold("A1", "X", { handoff_chars: 0 });
         expect((await b.observe("A1")).unread).toBe(2);
-        const inbox = await b.store.messages({ inbox_of: "A1", unread_by: "A1", limit: 10 });
+        const inbox = await b.store.messages({ inbox_of: "A1", unread_by: "A1", order: "newest", limit: 10 });
         expect(inbox).toMatchObject({ count: 2, messages: [{ text: "about X" }, { text: "hello" }] });
         const ids = inbox.messages.map((one) => one.message_id);
-        expect(await b.store.markRead("A1", [...ids, "M999"])).toEqual(ids);
-        expect(await b.store.markRead("A1", ids)).toEqual([]);
+        expect(await b.store.markRead("A1", { message_ids: [...ids, "M999"] })).toEqual(ids);
+        expect(await b.store.markRead("A1", { message_ids: ids })).toEqual([]);
         expect((await b.observe("A1")).unread).toBe(0);
         expect((await b.types()).filter((type) => type === "message.read")).toHaveLength(1);
-        expect((await b.store.messages({ task_id: "X", limit: 10 })).messages).toMatchObject([
+        expect((await b.store.messages({ task_id: "X", order: "newest", limit: 10 })).messages).toMatchObject([
           { read_by: [] },
           { read_by: ["A1"] },
         ]);
@@ -101,16 +103,195 @@ export function talkingContract(open: Open): void {
     );
 
     test(
-      "filters come before the limit, pages follow one another",
+      "filters come before the limit, pages follow one another in both orders",
       bench(async (b) => {
         await b.join("A1");
         for (let i = 0; i < 7; i += 1) await send(b, "A1", { task_id: i % 2 === 0 ? "X" : "Y" }, `Number ${i}`);
-        const first = await b.store.messages({ task_id: "X", limit: 3 });
-        expect(first.messages.map((one) => one.text)).toEqual(["Number 6", "Number 4", "Number 2"]);
-        expect(first.count).toBe(4);
-        const rest = await b.store.messages({ task_id: "X", limit: 3, before: first.next_before ?? 0 });
-        expect(rest.messages.map((one) => one.text)).toEqual(["Number 0"]);
-        expect((await b.store.messages({ text: "NUMBER 3", limit: 5 })).count).toBe(1);
+        const texts = (page: MessagePage) => page.messages.map((one) => one.text);
+        const newest = { task_id: "X", order: "newest", limit: 3 } as const;
+        const first = await b.store.messages(newest);
+        expect(texts(first)).toEqual(["Number 6", "Number 4", "Number 2"]);
+        expect(first).toMatchObject({ count: 4, more: true });
+        const rest = await b.store.messages({ ...newest, after: first.last ?? 0 });
+        expect(texts(rest)).toEqual(["Number 0"]);
+        expect(rest.more).toBe(false);
+        const oldest = { task_id: "X", order: "oldest", limit: 2 } as const;
+        const begin = await b.store.messages(oldest);
+        expect(texts(begin)).toEqual(["Number 0", "Number 2"]);
+        // What is sent between two pages of a thread comes after them, once.
+        await send(b, "A1", { task_id: "X" }, "Number 8");
+        const second = await b.store.messages({ ...oldest, after: begin.last ?? 0 });
+        expect(texts(second)).toEqual(["Number 4", "Number 6"]);
+        const third = await b.store.messages({ ...oldest, after: second.last ?? 0 });
+        expect(texts(third)).toEqual(["Number 8"]);
+        const end = await b.store.messages({ ...oldest, after: third.last ?? 0 });
+        expect(end).toEqual({ messages: [], count: 5, more: false });
+      }),
+    );
+
+    test(
+      "search finds parts of words in text and subject, whatever their case and accents; all words must be there",
+      bench(async (b) => {
+        await b.join("A1");
+        const texts = [
+          "Done with part 1",
+          "See src/auth/form.ts",
+          "\u00c4pfel \u65e5\u672c\u8a9e\u30c6\u30b9\u30c8",
+          '100% of 5_000 "quoted" *',
+        ];
+        for (const text of texts) await send(b, "A1", { task_id: "X" }, text);
+        await b.store.send({
+          message_id: "M9",
+          from_agent_id: "A1",
+          task_id: "X",
+          text: "-",
+          subject: "Weekly Report",
+        });
+        const found = async (...words: string[]) =>
+          (await b.store.messages({ words, order: "oldest", limit: 9 })).messages.map((one) =>
+            one.message_id === "M9" ? 4 : texts.indexOf(one.text),
+          );
+        expect(await found("PART")).toEqual([0]);
+        expect(await found("rc/au", "form")).toEqual([1]);
+        expect(await found("part", "form")).toEqual([]);
+        expect(await found("apfel")).toEqual([2]);
+        expect(await found("\u65e5\u672c\u8a9e")).toEqual([2]);
+        expect(await found("\u672c")).toEqual([2]);
+        expect(await found("ekl")).toEqual([4]);
+        expect(await found("1")).toEqual([0, 3]);
+        expect(await found("%")).toEqual([3]);
+        expect(await found("5_0")).toEqual([3]);
+        expect(await found("500")).toEqual([]);
+        expect(await found('"quo')).toEqual([3]);
+        await b.store.clear();
+        expect(await found("part")).toEqual([]);
+        expect(await b.store.inspect()).toEqual([]);
+      }),
+    );
+
+    test(
+      "no text that is searched for is an error: it has no signs with a meaning",
+      bench(async (b) => {
+        await b.join("A1");
+        await send(b, "A1", { task_id: "X" }, "subject: AND near(a b) it's");
+        const hostile = [
+          '"',
+          '""',
+          "'",
+          "*",
+          "a*",
+          "AND",
+          "OR NOT",
+          "NEAR(a b, 2)",
+          "(",
+          ")",
+          "{a}",
+          "^a",
+          "-a",
+          "a:b",
+          "subject:",
+          "\\",
+          "%",
+          "_",
+        ];
+        hostile.push(
+          "\0",
+          "a\0b",
+          "abc\0def",
+          "\ud800",
+          "; drop table message; --",
+          "$match",
+          "?",
+          "a\u0301b",
+          "x".repeat(70_000),
+        );
+        for (const word of hostile)
+          for (const words of [[word], [word, word], ["near", word]])
+            expect((await b.store.messages({ words, order: "newest", limit: 5 })).count).toBeLessThanOrEqual(1);
+        expect((await b.store.messages({ words: ["subject:", "near(a"], order: "newest", limit: 5 })).count).toBe(1);
+        const anyWords = fc.array(fc.string({ unit: "binary", maxLength: 8 }), { maxLength: 3 });
+        await fc.assert(
+          fc.asyncProperty(anyWords, async (words) => {
+            await b.store.messages({ words, order: "oldest", limit: 1 });
+          }),
+        );
+      }),
+    );
+
+    test(
+      "receive shows a page and marks it, in one step: the same agent asking twice gets each unread message once",
+      bench(async (b) => {
+        await b.join("A1", "A2");
+        for (const text of ["1", "2", "3"]) await send(b, "A2", { to_agent_id: "A1" }, text);
+        const query = { inbox_of: "A1", unread_by: "A1", order: "newest", limit: 2 } as const;
+        const [one, two] = await Promise.all([b.store.receive("A1", query), b.second().receive("A1", query)]);
+        const all = [...one.messages, ...two.messages].map((each) => each.text);
+        expect(all.sort()).toEqual(["1", "2", "3"]);
+        expect(one.more).toBe(true);
+        expect((await b.types()).filter((type) => type === "message.read")).toHaveLength(2);
+        expect((await b.store.receive("A1", query)).messages).toEqual([]);
+        expect((await b.types()).filter((type) => type === "message.read")).toHaveLength(2);
+        expect((await b.store.messages({ order: "newest", limit: 9 })).messages.map((each) => each.read_by)).toEqual([
+          ["A1"],
+          ["A1"],
+          ["A1"],
+        ]);
+      }),
+    );
+
+    test(
+      "receive under a key gives the same page again; reading one's own words leaves no receipt",
+      bench(async (b) => {
+        await b.join("A1", "A2");
+        await send(b, "A2", { task_id: "X" }, "theirs");
+        await send(b, "A1", { task_id: "X" }, "mine");
+        const idempotency = { key: "k", input_hash: "h" };
+        const query = { task_id: "X", unread_by: "A1", order: "oldest", limit: 9 } as const;
+        const first = await b.store.receive("A1", query, idempotency);
+        expect(first.messages.map((one) => one.text)).toEqual(["theirs"]);
+        expect(await b.second().receive("A1", query, idempotency)).toEqual(first);
+        await b.store.receive("A1", { task_id: "X", order: "oldest", limit: 9 });
+        expect((await b.store.messages({ task_id: "X", order: "oldest", limit: 9 })).messages).toMatchObject([
+          { text: "theirs", read_by: ["A1"] },
+          { text: "mine", read_by: [] },
+        ]);
+      }),
+    );
+
+    test(
+      "markRead of a thread marks what others wrote there; ids of another thread are left alone",
+      bench(async (b) => {
+        await b.join("A1", "A2");
+        await send(b, "A2", { task_id: "X" }, "one");
+        await send(b, "A1", { task_id: "X" }, "own");
+        await b.store.send({ message_id: "MY", from_agent_id: "A2", task_id: "Y", text: "other thread" });
+        expect(await b.store.markRead("A1", { task_id: "X", message_ids: ["MY"] })).toEqual([]);
+        expect(await b.store.markRead("A1", { task_id: "X" })).toHaveLength(1);
+        expect(await b.store.markRead("A1", { task_id: "X" })).toEqual([]);
+        expect(await b.store.threads(9, "A1")).toEqual([
+          { task_id: "Y", message_count: 1, unread: 1, last_at: START },
+          { task_id: "X", message_count: 2, unread: 0, last_at: START },
+        ]);
+        expect((await b.store.threads(1)).map(({ unread }) => unread)).toEqual([0]);
+        expect(await b.store.lookup(["X", "Y", "Z"], "A1")).toMatchObject([
+          { key: { task_id: "X" }, message_count: 2, unread: 0 },
+          { key: { task_id: "Y" }, message_count: 1, unread: 1 },
+        ]);
+      }),
+    );
+
+    test(
+      "nothing is sent by, or to, an agent that is not registered or has left",
+      bench(async (b) => {
+        await b.join("A1", "A2");
+        await b.store.leave("A2");
+        const say = (from_agent_id: string, to_agent_id: string) =>
+          b.store.send({ message_id: b.id("M"), from_agent_id, to_agent_id, text: "x" });
+        expect(await say("A1", "A9")).toEqual({ kind: "unknown_agent", agent_id: "A9" });
+        expect(await say("A9", "A1")).toEqual({ kind: "unknown_agent", agent_id: "A9" });
+        expect(await say("A1", "A2")).toEqual({ kind: "unknown_agent", agent_id: "A2" });
+        expect((await say("A1", "A1")).kind).toBe("sent");
+        expect((await b.observe()).message_count).toBe(1);
       }),
     );
 
@@ -129,6 +310,9 @@ export function talkingContract(open: Open): void {
         });
         const third = await b.claim("A1", "X");
         expect(third.kind === "granted" && third.grants[0]?.handoff).toBeUndefined();
+        for (let i = 0; i < 70; i += 1) await send(b, "A2", { task_id: "X" }, "z");
+        const many = await b.claim("A1", "X", { handoff_chars: 3 });
+        expect(many).toMatchObject({ grants: [{ handoff: { unread: 70, messages: [{}, {}, {}] } }] });
       }),
     );
 
@@ -203,9 +387,34 @@ export function talkingContract(open: Open): void {
       bench(async (b) => {
         await b.join("A1");
         await send(b, "A1", { task_id: "X" }, "old");
-        b.clock.advance(91 * DAY);
+        b.clock.advance(89 * DAY);
+        await b.store.heartbeat("A1");
+        expect((await b.observe()).message_count).toBe(1);
+        b.clock.advance(2 * DAY);
         await b.store.heartbeat("A1");
         expect((await b.observe()).message_count).toBe(0);
+        expect((await b.store.messages({ words: ["old"], order: "newest", limit: 1 })).count).toBe(0);
+        expect(await b.store.inspect()).toEqual([]);
+      }),
+    );
+
+    test(
+      "events and messages are kept as long as the runtime is told, and so again after it is told nothing",
+      bench(async (b) => {
+        await b.join("A1");
+        await send(b, "A1", { task_id: "X" }, "old");
+        expect((await b.observe()).retention).toEqual({});
+        await b.store.keep({ events: 2 * DAY, messages: DAY });
+        expect((await b.observe()).retention).toEqual({ events: 2 * DAY, messages: DAY });
+        b.clock.advance(DAY + HOUR);
+        await b.store.heartbeat("A1");
+        expect((await b.observe()).message_count).toBe(0);
+        expect(await b.types()).toContain("message.sent");
+        b.clock.advance(DAY);
+        await b.store.heartbeat("A1");
+        expect(await b.types()).toEqual([]);
+        await b.store.keep({});
+        expect((await b.observe()).retention).toEqual({});
       }),
     );
   });
@@ -260,13 +469,14 @@ export function talkingContract(open: Open): void {
         const finished = await b.store.finish(finishing);
         const sending = { message_id: "M1", from_agent_id: "A1", task_id: "X", text: "t", idempotency: k("send") };
         const sent = await b.store.send(sending);
+        expect(await b.store.send({ ...sending, message_id: "M2" })).toEqual(sent);
         const left = await b.store.leave("A1", k("leave"));
         b.clock.advance(HOUR);
         await b.join("A1");
         expect(await b.store.join(joining)).toEqual(joined);
         expect(await b.store.renew(renewing)).toEqual(renewed);
         expect(await b.store.finish(finishing)).toEqual(finished);
-        expect(await b.store.send({ ...sending, message_id: "M2" })).toEqual(sent);
+        expect(await b.store.send({ ...sending, message_id: "M3" })).toEqual(sent);
         expect(await b.store.leave("A1", k("leave"))).toEqual(left);
       }),
     );

@@ -72,6 +72,7 @@ try {
     }
   } else if (what === "write") {
     // Until it is killed.
+    await store.join({ agent_id: name, worktree: "/", session: name });
     for (let i = 0; ; i += 1) {
       await store.send({ message_id: `M${i}`, from_agent_id: name, task_id: "X", text: `${i}` });
       console.log(JSON.stringify({ sent: i }));

@@ -124,6 +124,44 @@ describe("opening", () => {
   });
 });
 
+test("a file of the first schema is brought up to this one: what was said before can be searched; who only reads changes nothing", async () => {
+  const db = new Database(path);
+  db.run(readFileSync(join(import.meta.dir, "../../src/runtime/sqlite/migrations/0001-runtime.sql"), "utf8"));
+  db.run(`insert into runtime values (1, 'R', 0, ${START}, ${START}, ${START}, 0, ${START}, ${START})`);
+  const columns = "message_id, from_agent_id, task_id, text, created_at";
+  db.run(`insert into message (${columns}) values ('M1', 'A1', 'X', 'Said long ago', ${START})`);
+  db.run("pragma application_id = 0x4c645372");
+  db.run("pragma user_version = 1");
+  db.close();
+  const search = async (store: RuntimeStore, ...words: string[]) =>
+    (await store.messages({ words, order: "newest", limit: 9 })).messages.map((one) => one.message_id);
+  const reader = open({ readonly: true });
+  expect(await search(reader, "LONG", "ago")).toEqual(["M1"]);
+  expect((await reader.observe({ since: 0, worktree: "/", branch: "m" })).retention).toEqual({});
+  expect(new Database(path).query("pragma user_version").get()).toEqual({ user_version: 1 });
+  const writer = open();
+  await writer.join(joining("A1"));
+  await writer.send({ message_id: "M2", from_agent_id: "A1", task_id: "X", text: "Not long now" });
+  expect(await search(writer, "LONG")).toEqual(["M2", "M1"]);
+  expect(await search(reader, "LONG")).toEqual(["M2", "M1"]);
+  expect(await writer.inspect()).toEqual([]);
+});
+
+test("messages of a runtime made later have larger numbers: a cursor of a lost one passes over nothing", async () => {
+  const say = async (store: RuntimeStore, message_id: string) => {
+    await store.join(joining("A1"));
+    for (const n of [1, 2, 3])
+      await store.send({ message_id: `${message_id}${n}`, from_agent_id: "A1", task_id: "X", text: "x" });
+    return (await store.messages({ order: "oldest", limit: 9 })).last ?? 0;
+  };
+  const old = await say(open(), "M");
+  for (const store of opened.splice(0)) store.close();
+  for (const name of readdirSync(folder)) rmSync(join(folder, name));
+  const later = open({ clock: new ManualClock(START + 1000) });
+  await say(later, "N");
+  expect((await later.messages({ order: "oldest", after: old, limit: 9 })).messages).toHaveLength(3);
+});
+
 describe("foreign and damaged files", () => {
   /** As a process leaves it that exits without closing: the row is only in the WAL. */
   const foreign = () => {

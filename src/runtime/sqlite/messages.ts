@@ -1,12 +1,12 @@
 import type { SnapshotMessage } from "../snapshot.ts";
-import type { Message, MessagePage, MessageQuery, NewMessage, Severity } from "../store.ts";
-import { touch } from "./agents.ts";
+import type { Message, NewMessage, SendResult, Severity } from "../store.ts";
+import { isKnown, touch } from "./agents.ts";
 import { once, throwMismatch } from "./idempotency.ts";
 import type { Sql } from "./sql.ts";
 import type { ReadStep, WriteStep } from "./step.ts";
 import { present } from "./values.ts";
 
-interface MessageRow {
+export interface MessageRow {
   readonly message_no: number;
   readonly message_id: string;
   readonly from_agent_id: string | null;
@@ -18,18 +18,23 @@ interface MessageRow {
   readonly created_at: number;
 }
 
-const COLUMNS = "message_no, message_id, from_agent_id, task_id, to_agent_id, text, subject, severity, created_at";
+export const COLUMNS =
+  "message_no, message_id, from_agent_id, task_id, to_agent_id, text, subject, severity, created_at";
 const INSERT = `
 insert into message (message_id, from_agent_id, task_id, to_agent_id, text, subject, severity, created_at)
 values ($message_id, $from_agent_id, $task_id, $to_agent_id, $text, $subject, $severity, $now)
 on conflict (message_id) do nothing`;
 const ONE = `select ${COLUMNS} from message where message_id = $message_id`;
 
-export function send(step: WriteStep, message: NewMessage): Message {
-  return once(step, "send", message.idempotency, {
-    keep: () => true,
+export function send(step: WriteStep, message: NewMessage): SendResult {
+  return once<SendResult, never>(step, "send", message.idempotency, {
+    keep: ({ kind }) => kind === "sent",
     mismatch: throwMismatch,
-    run: () => post(step, message),
+    run: () => {
+      for (const agent_id of [message.from_agent_id, message.to_agent_id])
+        if (agent_id !== undefined && !isKnown(step, agent_id)) return { kind: "unknown_agent", agent_id };
+      return { kind: "sent", message: post(step, message) };
+    },
   });
 }
 
@@ -65,17 +70,17 @@ function post(
   return fromRow(row);
 }
 
-function fromRow({ message_no: _no, ...row }: MessageRow): Message {
+export function fromRow({ message_no: _no, ...row }: MessageRow): Message {
   return present(row);
 }
 
 // A reader's own messages are never unread.
-const IS_UNREAD = `
+export const IS_UNREAD = `
 (from_agent_id is null or from_agent_id <> $reader)
 and not exists (select 1 from message_read r where r.message_no = m.message_no and r.agent_id = $reader)`;
 
 /** Messages to the agent, and the threads of tasks that it holds. */
-const IS_MINE = `
+export const IS_MINE = `
 (m.to_agent_id = $agent_id
  or m.task_id in (select task_id from lease where agent_id = $agent_id and ended is null and expires_at > $now))`;
 
@@ -95,8 +100,19 @@ export function countMessages({ sql }: ReadStep, task_id?: string): number {
   );
 }
 
-const UNREAD_IN_THREAD = `select ${COLUMNS} from message m where m.task_id = $task_id and ${IS_UNREAD} order by message_no desc`;
-const MARK = `
+const UNREAD_IN_THREAD = `m.task_id = $task_id and ${IS_UNREAD}`;
+const COUNT_UNREAD_IN_THREAD = `select count(*) as count from message m where ${UNREAD_IN_THREAD}`;
+
+/** How many messages of a thread the agent has not read. */
+export function countUnreadIn({ sql }: ReadStep | WriteStep, task_id: string, reader: string): number {
+  return sql.get<{ count: number }>(COUNT_UNREAD_IN_THREAD, { task_id, reader })?.count ?? 0;
+}
+
+// One look where there are none; more than these are not read however many wait.
+const MOST_HANDED = 50;
+const NEWEST_UNREAD = `
+select ${COLUMNS} from message m where ${UNREAD_IN_THREAD} order by message_no desc limit ${MOST_HANDED}`;
+export const MARK = `
 insert into message_read (message_no, agent_id, read_at) values ($message_no, $reader, $now)
 on conflict (message_no, agent_id) do nothing`;
 
@@ -110,8 +126,9 @@ export function handOver(
   reader: string,
   chars: number,
 ): { readonly unread: number; readonly messages: readonly Message[] } | undefined {
-  const rows = step.sql.all<MessageRow>(UNREAD_IN_THREAD, { task_id, reader });
+  const rows = step.sql.all<MessageRow>(NEWEST_UNREAD, { task_id, reader });
   if (rows.length === 0) return undefined;
+  const unread = rows.length < MOST_HANDED ? rows.length : countUnreadIn(step, task_id, reader);
   const handed: MessageRow[] = [];
   let left = chars;
   for (const row of rows) {
@@ -120,51 +137,7 @@ export function handOver(
     handed.unshift(row);
   }
   for (const { message_no } of handed) step.sql.run(MARK, { message_no, reader, now: step.now });
-  return { unread: rows.length, messages: handed.map(fromRow) };
-}
-
-const READERS = "select agent_id from message_read where message_no = $message_no order by read_at, agent_id";
-
-/** A page of messages, the newest first; filters come before the limit. */
-export function messages(step: ReadStep, query: MessageQuery): MessagePage {
-  const { inbox_of, task_id, from_agent_id, unread_by, text, since, until, before, limit } = query;
-  const where: string[] = [];
-  if (inbox_of !== undefined) where.push(IS_MINE);
-  if (task_id !== undefined) where.push("m.task_id = $task_id");
-  if (from_agent_id !== undefined) where.push("m.from_agent_id = $from_agent_id");
-  if (unread_by !== undefined) where.push(IS_UNREAD);
-  if (text !== undefined)
-    where.push("(instr(lower(m.text), lower($text)) > 0 or instr(lower(m.subject), lower($text)) > 0)");
-  if (since !== undefined) where.push("m.created_at >= $since");
-  if (until !== undefined) where.push("m.created_at <= $until");
-  const filter = where.length === 0 ? "true" : where.join(" and ");
-  const values = present({ task_id, from_agent_id, text, since, until, agent_id: inbox_of, reader: unread_by });
-  const withNow = inbox_of === undefined ? values : { ...values, now: step.now };
-  const count =
-    step.sql.get<{ count: number }>(`select count(*) as count from message m where ${filter}`, withNow)?.count ?? 0;
-  const page = `select ${COLUMNS} from message m where ${filter} and message_no < $before order by message_no desc limit $limit`;
-  const rows = step.sql.all<MessageRow>(page, { ...withNow, before: before ?? Number.MAX_SAFE_INTEGER, limit });
-  const next = rows.length < limit ? undefined : rows.at(-1)?.message_no;
-  const list = rows.map((row) => {
-    const read_by = step.sql
-      .all<{ agent_id: string }>(READERS, { message_no: row.message_no })
-      .map((reader) => reader.agent_id);
-    return { ...fromRow(row), read_by };
-  });
-  return { messages: list, count, ...(next === undefined ? {} : { next_before: next }) };
-}
-
-/** Marks messages as read by an agent; answers the ids that were not before. */
-export function markRead(step: WriteStep, reader: string, message_ids: readonly string[]): readonly string[] {
-  touch(step, reader);
-  const marked = message_ids.filter((message_id) => {
-    const row = step.sql.get<{ message_no: number }>("select message_no from message where message_id = $message_id", {
-      message_id,
-    });
-    return row !== undefined && step.sql.run(MARK, { message_no: row.message_no, reader, now: step.now }) > 0;
-  });
-  if (marked.length > 0) step.event({ type: "message.read", agent_id: reader, data: { message_ids: marked } });
-  return marked;
+  return { unread, messages: handed.map(fromRow) };
 }
 
 const ALL = `select ${COLUMNS} from message order by message_no`;

@@ -1,10 +1,11 @@
 import { type Random, randomDigits } from "../../core/ids.ts";
 import type { Millis } from "../../core/time.ts";
 import first from "./migrations/0001-runtime.sql" with { type: "text" };
+import second from "./migrations/0002-messages.sql" with { type: "text" };
 import type { Sql } from "./sql.ts";
 
 /** Numbered and never edited after release: `user_version` counts how many of them a file has. */
-const MIGRATIONS: readonly string[] = [first];
+const MIGRATIONS: readonly string[] = [first, second];
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
 /** "LdSr": marks the file as ours (https://sqlite.org/fileformat2.html, offset 68). */
@@ -38,6 +39,8 @@ export function identify(sql: Sql): Kind {
 const BEGIN = `
 insert into runtime (id, runtime_id, clock_offset, last_now, last_token, last_seq, last_version, pruned_at, pruned_seq)
 values (1, $runtime_id, 0, $now, $now, $now, 0, $now, $now)`;
+// The same for messages: a cursor of a lost runtime must not pass over what is sent in this one.
+const BEGIN_MESSAGES = "insert into sqlite_sequence (name, seq) values ('message', $now)";
 
 /** True when no migration is left to do. */
 export function isCurrent(sql: Sql): boolean {
@@ -55,7 +58,10 @@ export function migrate(sql: Sql, now: Millis, random: Random): void {
     const found = identify(sql);
     const version = found.kind === "empty" ? 0 : found.kind === "ours" ? found.version : SCHEMA_VERSION;
     for (const migration of MIGRATIONS.slice(version)) sql.db.run(migration);
-    if (version === 0 && found.kind === "empty") sql.run(BEGIN, { runtime_id: randomDigits(random, 20), now });
+    if (version === 0 && found.kind === "empty") {
+      sql.run(BEGIN, { runtime_id: randomDigits(random, 20), now });
+      sql.run(BEGIN_MESSAGES, { now });
+    }
     if (version < SCHEMA_VERSION) {
       sql.db.run(`pragma application_id = ${APPLICATION_ID}`);
       sql.db.run(`pragma user_version = ${SCHEMA_VERSION}`);

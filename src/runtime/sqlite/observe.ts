@@ -3,11 +3,11 @@ import { holdersOf, liveHolding } from "../../lease/rules.ts";
 import type { Observation, ObserveQuery, RuntimeInfo, RuntimeTask } from "../store.ts";
 import { findAgent } from "./agents.ts";
 import { grantsOf, liveLeases } from "./leases.ts";
-import { countMessages, countUnread } from "./messages.ts";
+import { countMessages, countUnread, countUnreadIn } from "./messages.ts";
 import { SCHEMA_VERSION } from "./migrate.ts";
 import { findOutcome, outcomesSince } from "./outcomes.ts";
 import type { Sql } from "./sql.ts";
-import type { ReadStep } from "./step.ts";
+import { type ReadStep, retentionOf } from "./step.ts";
 
 // Given back by this agent, and held by nobody since; claims that were stepped back do not count.
 const RELEASED = `
@@ -40,6 +40,7 @@ export function observe(step: ReadStep, { since, agent_id, worktree, branch }: O
     unread: agent_id === undefined ? 0 : countUnread(step, agent_id),
     last_seq: runtime.last_seq,
     version: runtime.last_version,
+    retention: retentionOf(runtime),
   };
 }
 
@@ -49,17 +50,22 @@ union select task_id, created_at from outcome where task_id = $task_id
 order by created_at`;
 
 /** One entry for each identity of each id that the runtime knows; ids that have only messages get one without a time. */
-export function lookup(step: ReadStep, task_ids: readonly string[]): readonly RuntimeTask[] {
+export function lookup(
+  step: ReadStep,
+  task_ids: readonly string[],
+  reader: string | undefined,
+): readonly RuntimeTask[] {
   return task_ids.flatMap((task_id) => {
     const message_count = countMessages(step, task_id);
+    const unread = reader === undefined || message_count === 0 ? 0 : countUnreadIn(step, task_id, reader);
     const keys = step.sql.all<TaskKey>(KEYS, { task_id });
     if (keys.length === 0)
-      return message_count === 0 ? [] : [{ key: { task_id, created_at: "" }, message_count, holders: [] }];
-    return keys.map((key) => describe(step, key, message_count));
+      return message_count === 0 ? [] : [{ key: { task_id, created_at: "" }, message_count, unread, holders: [] }];
+    return keys.map((key) => ({ ...describe(step, key), message_count, unread }));
   });
 }
 
-function describe(step: ReadStep, key: TaskKey, message_count: number): RuntimeTask {
+function describe(step: ReadStep, key: TaskKey): Omit<RuntimeTask, "message_count" | "unread"> {
   const grants = grantsOf(step, key);
   const lease = liveHolding(grants, step.now);
   const outcome = findOutcome(step, key);
@@ -67,7 +73,6 @@ function describe(step: ReadStep, key: TaskKey, message_count: number): RuntimeT
     key,
     ...(lease === undefined ? {} : { lease }),
     ...(outcome === undefined ? {} : { outcome }),
-    message_count,
     holders: holdersOf(grants),
   };
 }

@@ -1,7 +1,7 @@
 import type { Clock, Millis } from "../../core/time.ts";
 import { HOUR } from "../../core/time.ts";
 import type { RuntimeSnapshot } from "../snapshot.ts";
-import type { NewEvent } from "../store.ts";
+import type { NewEvent, Retention } from "../store.ts";
 import { prune } from "./prune.ts";
 import type { Sql } from "./sql.ts";
 import { json } from "./values.ts";
@@ -15,7 +15,16 @@ interface RuntimeRow {
   readonly last_version: number;
   readonly pruned_at: Millis;
   readonly pruned_seq: number;
+  /** Absent in an older file that is only read. */
+  readonly keep_events?: Millis | null;
+  readonly keep_messages?: Millis | null;
 }
+
+/** How long things are kept, as this runtime was told. */
+export const retentionOf = ({ keep_events, keep_messages }: RuntimeRow): Retention => ({
+  ...(typeof keep_events === "number" ? { events: keep_events } : {}),
+  ...(typeof keep_messages === "number" ? { messages: keep_messages } : {}),
+});
 
 const SELECT_RUNTIME = "select * from runtime where id = 1";
 
@@ -169,6 +178,6 @@ export class WriteStep {
   #prune(): void {
     if (this.now - this.#prunedAt < HOUR) return;
     this.#prunedAt = this.now;
-    this.#prunedSeq = Math.max(this.#prunedSeq, prune(this.sql, this.now));
+    this.#prunedSeq = Math.max(this.#prunedSeq, prune(this.sql, this.now, retentionOf(this.runtime)));
   }
 }

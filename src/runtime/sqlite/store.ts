@@ -21,8 +21,8 @@ export class SqliteStore implements runtime.RuntimeStore {
   async observe(query: runtime.ObserveQuery) {
     return this.#file.read((step) => observe(step, query));
   }
-  async lookup(task_ids: readonly string[]) {
-    return this.#file.read((step) => lookup(step, task_ids));
+  async lookup(task_ids: readonly string[], reader?: string) {
+    return this.#file.read((step) => lookup(step, task_ids, reader));
   }
 
   async claim(request: runtime.ClaimRequest) {
@@ -85,12 +85,25 @@ export class SqliteStore implements runtime.RuntimeStore {
     return this.#file.write((step) => send(step, message));
   }
   async messages(query: runtime.MessageQuery) {
-    const { messages } = await import("./messages.ts");
+    const { messages } = await import("./mailbox.ts");
     return this.#file.read((step) => messages(step, query));
   }
-  async markRead(agent_id: string, message_ids: readonly string[]) {
-    const { markRead } = await import("./messages.ts");
-    return this.#file.write((step) => markRead(step, agent_id, message_ids));
+  async receive(reader: string, query: runtime.MessageQuery, idempotency?: runtime.Idempotency) {
+    const { receive } = await import("./mailbox.ts");
+    return this.#file.write((step) => receive(step, reader, query, idempotency));
+  }
+  async markRead(reader: string, which: runtime.MarkQuery) {
+    const { markRead } = await import("./mailbox.ts");
+    return this.#file.write((step) => markRead(step, reader, which));
+  }
+  async threads(limit: number, reader?: string) {
+    const { threads } = await import("./mailbox.ts");
+    return this.#file.read((step) => threads(step, limit, reader));
+  }
+
+  async keep(retention: runtime.Retention) {
+    const { keep } = await import("./keep.ts");
+    this.#file.write((step) => keep(step, retention));
   }
 
   async intend(idempotency: runtime.Idempotency, plan: unknown) {
