@@ -120,13 +120,24 @@ export function commandExplanation(command: AnyCommand, paint: Paint): string {
 export interface GroupDescription {
   readonly command: string;
   readonly purpose: string;
+  /** What the group's name alone does, if it does something. */
+  readonly explain?: string;
   readonly commands: readonly { readonly command: string; readonly purpose: string }[];
+  readonly examples?: readonly { readonly line: string; readonly shows: string }[];
 }
+
+/** A first day's calls. */
+const FIRST = [
+  { line: "lodestar init", shows: "Set up this repository" },
+  { line: "lodestar agent join --name Ada", shows: "Register, and get an agent id" },
+  { line: "lodestar task next --claim --agent ID", shows: "Take the next task" },
+  { line: "lodestar task done TASK --agent ID", shows: "Finish it" },
+];
 
 /** Loads the commands of a group for their summaries. */
 export async function describeGroup(node: CommandDef, { registry, groups }: House): Promise<GroupDescription> {
   const name = nameOf(node);
-  const own = await registry[name]?.();
+  const own = Object.hasOwn(registry, name) ? (await registry[name]?.())?.default : undefined;
   const meta = node.meta as { readonly description?: string };
   const commands: { command: string; purpose: string }[] = [];
   for (const child of Object.values(childrenOf(node))) {
@@ -136,14 +147,21 @@ export async function describeGroup(node: CommandDef, { registry, groups }: Hous
   }
   return {
     command: spoken(name),
-    purpose: meta.description ?? groups[name] ?? own?.default.summary ?? "",
+    purpose: meta.description ?? groups[name] ?? own?.summary ?? "",
+    ...(own === undefined ? {} : { explain: own.explain }),
     commands,
+    ...(name === "" ? { examples: FIRST } : own === undefined ? {} : { examples: own.examples }),
   };
 }
 
-/** `lodestar --help`, `lodestar task --help`, and the same for `--explain`. */
-export async function groupHelp(node: CommandDef, house: House, paint: Paint): Promise<string> {
-  const { command, purpose, commands } = await describeGroup(node, house);
+/** `lodestar --help` and `lodestar task --help`; for `--explain` also what the name alone does. */
+export async function groupHelp(
+  node: CommandDef,
+  house: House,
+  paint: Paint,
+  kind: "help" | "explain" = "help",
+): Promise<string> {
+  const { command, purpose, explain, commands, examples = [] } = await describeGroup(node, house);
   const root = nameOf(node) === "";
   const children = Object.values(childrenOf(node));
   const rows = (wanted: (node: CommandDef) => boolean) =>
@@ -158,9 +176,11 @@ export async function groupHelp(node: CommandDef, house: House, paint: Paint): P
     purpose,
     "",
     ...usageLine(`${command} COMMAND [arguments] [options]`, paint),
+    ...(kind === "explain" && explain !== undefined ? ["", ...wrap(`\`${command}\` alone: ${explain}`, WIDTH)] : []),
     ...section("Commands", columns(rows((child) => !isGroup(child))), paint),
     ...section("Groups of commands", columns(rows(isGroup)), paint),
     ...(root ? section("Options of every command", columns(GLOBALS.map(optionText).map(optionRow)), paint) : []),
+    ...section("Examples", examplesOf(examples), paint),
     "",
     `More: \`${command} COMMAND --help\``,
   ].join("\n");

@@ -209,7 +209,7 @@ async function showHelp(
   const { plain } = await import("../render/terminal.ts");
   const data = command === undefined ? await describeGroup(node, house) : describe(command);
   await face.data(data, () => {
-    if (command === undefined) return groupHelp(node, house, plain);
+    if (command === undefined) return groupHelp(node, house, plain, kind);
     return kind === "help" ? commandHelp(command, plain) : commandExplanation(command, plain);
   });
 }

@@ -2,7 +2,7 @@ import { LodestarError } from "../core/errors.ts";
 import { quote } from "../core/shell.ts";
 import { formatInstant } from "../core/time.ts";
 import type { Lease } from "../lease/lease.ts";
-import type { LockConflict, Refusal } from "../runtime/store.ts";
+import type { LockConflict, Refusal, RuntimeStore } from "../runtime/store.ts";
 import type { Obstacle } from "../spec/schedule.ts";
 import type { Context } from "./context.ts";
 
@@ -52,17 +52,23 @@ export function refusalError(refusal: Refusal, agent_id: string | undefined): Lo
 
 /**
  * Refuses to write under a name that nobody registered: events and messages must lead to somebody.
+ * @param given the runtime to look into, where the call only reads; none: nobody is registered.
  * @throws LodestarError `AGENT_NOT_FOUND`
  */
-export async function requireRegistered(context: Context, agent_id: string | undefined): Promise<void> {
+export async function requireRegistered(
+  context: Context,
+  agent_id: string | undefined,
+  given?: { readonly runtime: RuntimeStore | undefined },
+): Promise<void> {
   if (agent_id === undefined) return;
-  const runtime = await context.runtime();
-  const { agent } = await runtime.observe({
+  const runtime = given === undefined ? await context.runtime() : given.runtime;
+  const seen = await runtime?.observe({
     since: Number.MAX_SAFE_INTEGER,
     agent_id,
     worktree: context.worktree,
     branch: "",
   });
+  const agent = seen?.agent;
   if (agent === undefined || agent.left_at !== undefined) throw unknownAgent(agent_id);
 }
 

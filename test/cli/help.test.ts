@@ -84,6 +84,16 @@ describe("help", () => {
         -h, --help                 Show help
         -v, --version              Show the version
 
+      Examples:
+        lodestar init
+            Set up this repository
+        lodestar agent join --name Ada
+            Register, and get an agent id
+        lodestar task next --claim --agent ID
+            Take the next task
+        lodestar task done TASK --agent ID
+            Finish it
+
       More: \`lodestar COMMAND --help\`
       "
     `);

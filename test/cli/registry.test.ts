@@ -1,16 +1,18 @@
 /** What every command of the registry must keep to, so that the command line can be a reading of it. */
 import { expect, test } from "bun:test";
 import { describe as inWords } from "../../src/cli/describe.ts";
-import { commandExplanation, commandHelp } from "../../src/cli/help.ts";
+import { commandExplanation, commandHelp, groupHelp } from "../../src/cli/help.ts";
 import { fieldsOf, GLOBALS } from "../../src/cli/options.ts";
 import { parse } from "../../src/cli/parse.ts";
-import { wordsOf } from "../../src/cli/tree.ts";
+import { childrenOf, type House, nameOf, treeOf, wordsOf } from "../../src/cli/tree.ts";
 import { GROUPS, REGISTRY } from "../../src/commands/registry.ts";
 import { plain } from "../../src/render/terminal.ts";
 
 const commands = await Promise.all(
   Object.entries(REGISTRY).map(async ([name, load]) => [name, (await load()).default] as const),
 );
+
+const longestFirst = [...commands].sort(([a], [b]) => b.length - a.length);
 
 test.each(commands)("%s is called what the registry calls it, and its group has a line", (name, command) => {
   expect(command.name).toBe(name);
@@ -59,6 +61,39 @@ test.each(commands)("%s: its examples are calls that can be understood", (name, 
     const argv = [...call.matchAll(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g)].map(([word]) =>
       word.replaceAll(/'([^']*)'|"([^"]*)"/g, "$1$2"),
     );
-    expect(() => parse(command, wordsOf(name), argv)).not.toThrow();
+    // A group that is a command as well shows calls of those below it.
+    const [called, value] = longestFirst.find(([one]) => wordsOf(one).every((word, i) => argv[i] === word)) ?? [];
+    expect(called === name || called?.startsWith(`${name}.`)).toBe(true);
+    expect(() => parse(value ?? command, wordsOf(called ?? name), argv)).not.toThrow();
   }
 });
+
+test.each(commands)(
+  "%s says what it does and shows it by an example, in its help and its explanation",
+  (_name, command) => {
+    expect(command.explain.length).toBeGreaterThan(20);
+    // What Git calls is no example for anybody.
+    if (!["git.hook", "git.merge_driver"].includes(command.name)) expect(command.examples.length).toBeGreaterThan(0);
+    for (const { line, shows } of command.examples) {
+      expect(shows).toMatch(/^[A-Z0-9].*[^.]$/);
+      const head = line.slice(0, 30).trimEnd();
+      expect(commandHelp(command, plain)).toContain(head);
+      expect(commandExplanation(command, plain)).toContain(head);
+    }
+  },
+);
+
+const house: House = { registry: REGISTRY, groups: GROUPS, openContext: () => Promise.reject(new Error("unused")) };
+const groups = Object.values(childrenOf(treeOf(house))).filter((node) => Object.keys(childrenOf(node)).length > 0);
+
+test.each([["lodestar", treeOf(house)] as const, ...groups.map((node) => [nameOf(node), node] as const)])(
+  "%s: help and explanation of the group fit 80 columns, and show what it does alone and examples",
+  async (name, node) => {
+    const [help, explanation] = [await groupHelp(node, house, plain), await groupHelp(node, house, plain, "explain")];
+    for (const text of [help, explanation])
+      for (const line of text.split("\n")) expect(Bun.stringWidth(line)).toBeLessThanOrEqual(80);
+    const own = commands.find(([one]) => one === name)?.[1];
+    if (own !== undefined) expect(explanation.replaceAll(/\s+/g, " ")).toContain(own.explain);
+    if (own !== undefined || name === "lodestar") expect(help).toContain("Examples:\n");
+  },
+);

@@ -62,7 +62,7 @@ function predecessor(): Map<string, Option[]> {
 }
 
 const TABLES = predecessor();
-const OURS = new Set(Object.keys(REGISTRY).map((name) => name.replace(".", " ")));
+const OURS = new Set(Object.keys(REGISTRY).map((name) => name.replace(".", " ").replaceAll("_", "-")));
 const shared = [...TABLES].filter(([name]) => OURS.has(name));
 
 test("the tables were read", () => {
@@ -75,6 +75,7 @@ const VALUES: Readonly<Record<string, string>> = {
   "--format": "claude",
   "task graph --format": "dot",
   "--status": "ready",
+  "--severity": "handoff",
 };
 
 describe.each(shared)("lodestar %s", (name, options) => {
@@ -98,8 +99,16 @@ describe.each(shared)("lodestar %s", (name, options) => {
     const spellings = options.filter(({ kind }) => kind !== "argument");
     const known = spellings.map((option) => ({ ...option, names: option.names.filter((one) => !later.includes(one)) }));
     const modes = ["--json", "--explain"];
+    // `--x, --no-x` is one option: both at once contradict each other.
+    const isOpposite = (one: string, names: readonly string[]) =>
+      one.startsWith("--no-") && names.includes(one.replace("--no-", "--"));
+    for (const { names } of known)
+      for (const one of names)
+        if (isOpposite(one, names)) expect(await accepts([one])).toEqual({ exit: 0, stderr: "" });
     const long = known.flatMap((option) =>
-      option.names.filter((one) => one.startsWith("--") && !modes.includes(one)).map((one) => [one, ...value(option)]),
+      option.names
+        .filter((one) => one.startsWith("--") && !modes.includes(one) && !isOpposite(one, option.names))
+        .map((one) => [one, ...value(option)]),
     );
     const short = known.flatMap((option) =>
       option.names
@@ -203,6 +212,13 @@ test("the JSON fields of 1.0 are here under their names, or the page says what b
   await call("agent", "list");
   await call("task", "list");
   await call("task", "graph");
+  await call("agent", "find", "--capability", "sql");
+  const sent = "msg send --task OPEN --from ALICE --text Half-done --subject Progress --severity handoff";
+  await call(...sent.split(" "));
+  await call(..."agent join --id BOB".split(" "));
+  await call(..."msg mark-read --task OPEN --agent BOB".split(" "));
+  await call(..."msg thread OPEN".split(" "));
+  await call(..."msg search --keyword HALF".split(" "));
   await call("task", "renew", "OPEN", "--agent", "ALICE");
   await call("task", "release", "OPEN", "--note", "half done");
   await call("task", "claim", "OPEN", "--agent", "ALICE");

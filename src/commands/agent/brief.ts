@@ -1,31 +1,33 @@
-import { AgentId, OneOf, Optional, Shape, TaskId, Text } from "../../core/schema.ts";
-import { quote } from "../../core/shell.ts";
+import { counted } from "../../core/counted.ts";
+import { AgentId, Integer, OneOf, Optional, Shape, TaskId, Text } from "../../core/schema.ts";
 import type { Task } from "../../core/task.ts";
 import { formatDuration } from "../../core/time.ts";
 import { line } from "../../core/view.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
-import { look, requireTask } from "../look.ts";
+import { type Look, look, requireTask } from "../look.ts";
 import { effectiveTask } from "../outcome.ts";
 import { offersFor } from "../task/offers.ts";
 
 const FORMATS = ["claude", "copilot", "generic"] as const;
 type Format = (typeof FORMATS)[number];
 
-/** The text at a session's start stays below this many characters: it is paid for in every session. */
+/** What an agent reads at its start is paid for in every session: so many characters, unless the call says otherwise. */
 const SESSION_BUDGET = 1500;
+const TASK_BUDGET = 3000;
 
 export default command({
   name: "agent.brief",
   effect: "read",
   summary: "Write the text that an agent starts with",
   explain:
-    "With --task: what a sub-agent needs to know to take that task, in the form that its tool reads best. Without: the start of a session in under 1 500 characters: who you are, what you hold and for how long, unread messages, what is next.",
+    "With --task: what a sub-agent needs to know to take that task. Without: the start of a session: who you are, what you hold and for how long, unread messages, what is next. Each in the form that the tool reads best: XML tags for claude, Markdown for copilot, plain text else. At most 1 500 characters (with --task 3 000), or --max-chars: what does not fit is cut where it hurts least, and the text says where the rest is.",
   aliases: { task_id: "t", format: "f" },
   options: { task_id: "task", agent_id: "agent" },
   input: Shape({
     task_id: Optional({ ...TaskId, description: "For taking the task with this id" }),
     format: Optional(OneOf(FORMATS, { description: "Form (default generic)" })),
+    max_chars: Optional(Integer({ minimum: 400, maximum: 100_000, description: "At most so many characters" })),
     agent_id: Optional(AgentId),
   }),
   output: Shape({ task_id: Optional(TaskId), format: OneOf(FORMATS), formatted_output: Text() }),
@@ -37,49 +39,135 @@ export default command({
   run: async (input, context) => {
     const format = input.format ?? "generic";
     const agent_id = context.actor(input.agent_id);
-    if (input.task_id === undefined) return { format, formatted_output: await sessionBrief(context, agent_id) };
     const seen = await look(context, "read", agent_id);
+    if (input.task_id === undefined) {
+      const session = sessionOf(context, seen, agent_id);
+      return { format, formatted_output: sessionBrief(session, format, input.max_chars ?? SESSION_BUDGET) };
+    }
     const standing = await requireTask(context, seen, input.task_id);
     const task = effectiveTask(standing.task, standing.known);
-    return { task_id: task.id, format, formatted_output: BRIEFS[format](task, agent_id ?? "YOUR_AGENT_ID") };
+    const brief = (shown: Task) => BRIEFS[format](shown, agent_id ?? "YOUR_AGENT_ID");
+    return { task_id: task.id, format, formatted_output: fitted(task, input.max_chars ?? TASK_BUDGET, brief) };
   },
   view: ({ formatted_output }) => formatted_output.split("\n").map((text) => line(text)),
 });
 
-async function sessionBrief(context: Context, agent_id: string | undefined): Promise<string> {
-  const seen = await look(context, "read", agent_id);
-  const lines: string[] = [
-    `Lodestar: ${seen.header.project.name}${context.head().branch === "" ? "" : ` (${context.head().branch})`}`,
-  ];
-  if (agent_id === undefined)
-    lines.push("You have no identity yet: lodestar agent join --name NAME (or find yours: lodestar agent whoami)");
-  else {
-    lines.push(`You are ${agent_id}.`);
-    const held = (seen.seen?.leases ?? []).filter((lease) => lease.agent_id === agent_id);
-    for (const lease of held.slice(0, 5)) {
-      const title = seen.schedule.standing(lease.task_id)?.task.title ?? "";
-      lines.push(
-        `You hold ${lease.task_id} (${title.slice(0, 80)}) for ${formatDuration(lease.expires_at - (seen.seen?.now ?? 0))} more.`,
-      );
-    }
-    if (held.length === 0) lines.push("You hold no task.");
-    else
-      lines.push(
-        "Finish: lodestar task done ID; more time: lodestar task renew ID; give back: lodestar task release ID --note WHY",
-      );
-    const unread = seen.seen?.unread ?? 0;
-    if (unread > 0) lines.push(`${unread} unread message${unread === 1 ? "" : "s"}.`);
-  }
-  const offers = offersFor(seen, { kind: "work", ...(agent_id === undefined ? {} : { agent_id }) }, undefined, 3);
-  if (offers.length === 0) lines.push("Nothing can be claimed now.");
-  else {
-    lines.push("Next:");
-    for (const { task } of offers) lines.push(`  ${task.id} P${task.priority} ${task.title.slice(0, 100)}`);
-    lines.push(`Take one: lodestar task next --claim${agent_id === undefined ? "" : ` --agent ${quote(agent_id)}`}`);
-  }
-  const text = lines.join("\n");
-  return text.length < SESSION_BUDGET ? text : `${text.slice(0, SESSION_BUDGET - 2).trimEnd()}…`;
+/** What a session's start tells, the most important first. */
+interface Session {
+  readonly project: string;
+  readonly who: string;
+  readonly held: readonly string[];
+  readonly hints: readonly string[];
+  readonly offers: readonly string[];
+  readonly take: string;
 }
+
+function sessionOf(context: Context, seen: Look, agent_id: string | undefined): Session {
+  const { branch } = context.head();
+  const acting = agent_id === undefined ? "" : ` --agent ${agent_id}`;
+  const leases = (seen.seen?.leases ?? []).filter((lease) => lease.agent_id === agent_id);
+  const held = leases.map(({ task_id, expires_at }) => {
+    const title = seen.schedule.standing(task_id)?.task.title ?? "";
+    return `${task_id} (${cut(title, 80)}) for ${formatDuration(expires_at - (seen.seen?.now ?? 0))} more`;
+  });
+  const unread = seen.seen?.unread ?? 0;
+  const wish = { kind: "work" as const, ...(agent_id === undefined ? {} : { agent_id }) };
+  const offers = offersFor(seen, wish, undefined, 3).map(
+    ({ task }) => `${task.id} P${task.priority} ${cut(task.title, 100)}`,
+  );
+  return {
+    project: `${cut(seen.header.project.name, 80)}${branch === "" ? "" : ` (${branch})`}`,
+    who:
+      agent_id === undefined
+        ? "You have no identity yet: lodestar agent join --name NAME (or find yours: lodestar agent whoami)"
+        : `You are ${agent_id}.${held.length === 0 ? " You hold no task." : ""}`,
+    held,
+    hints: [
+      ...(held.length === 0
+        ? []
+        : [
+            "Finish: lodestar task done ID; more time: lodestar task renew ID; give back: lodestar task release ID --note WHY",
+          ]),
+      ...(unread === 0 ? [] : [`${counted(unread, "unread message")}: lodestar msg inbox${acting} --unread-only`]),
+    ],
+    offers,
+    take: offers.length === 0 ? "Nothing can be claimed now." : `Take one: lodestar task next --claim${acting}`,
+  };
+}
+
+/** A session's start within its budget: first the offers give way, then all but the first of what is held. */
+function sessionBrief(session: Session, format: Format, budget: number): string {
+  const form = SESSIONS[format];
+  let shown = session;
+  for (;;) {
+    const text = form(shown);
+    if (text.length <= budget) return text;
+    if (shown.offers.length > 0) shown = { ...shown, offers: shown.offers.slice(0, -1) };
+    else if (shown.held.length > 1) shown = { ...shown, held: shown.held.slice(0, -1) };
+    else return cut(text, budget);
+  }
+}
+
+const SESSIONS: Readonly<Record<Format, (session: Session) => string>> = {
+  claude: ({ project, who, held, hints, offers, take }) =>
+    [
+      "<lodestar>",
+      `  <project>${escapeXml(project)}</project>`,
+      `  <you>${escapeXml(who)}</you>`,
+      ...held.map((each) => `  <held>${escapeXml(each)}</held>`),
+      ...hints.map((each) => `  <note>${escapeXml(each)}</note>`),
+      ...offers.map((each) => `  <next>${escapeXml(each)}</next>`),
+      `  <note>${escapeXml(take)}</note>`,
+      "</lodestar>",
+    ].join("\n"),
+  copilot: ({ project, who, held, hints, offers, take }) =>
+    [
+      `## Lodestar: ${project}`,
+      "",
+      who,
+      ...(held.length === 0 ? [] : ["", "### You hold", "", ...held.map((each) => `- ${each}`)]),
+      ...(hints.length === 0 ? [] : ["", ...hints.map((each) => `- ${each}`)]),
+      ...(offers.length === 0 ? [] : ["", "### Next", "", ...offers.map((each) => `- ${each}`)]),
+      "",
+      take,
+    ].join("\n"),
+  generic: ({ project, who, held, hints, offers, take }) =>
+    [
+      `Lodestar: ${project}`,
+      who,
+      ...held.map((each) => `You hold ${each}.`),
+      ...hints,
+      ...(offers.length === 0 ? [] : ["Next:", ...offers.map((each) => `  ${each}`)]),
+      take,
+    ].join("\n"),
+};
+
+const cut = (text: string, length: number): string =>
+  text.length <= length ? text : `${text.slice(0, length - 1).trimEnd()}…`;
+
+/** A brief of the task within its budget: the description gives way first, then criteria and paths from the end. */
+function fitted(task: Task, budget: number, brief: (task: Task) => string): string {
+  const rest = `(shortened; all of it: lodestar task show ${task.id})`;
+  let shown = task;
+  for (;;) {
+    const text = brief(shown);
+    const over = text.length - budget;
+    if (over <= 0) return text;
+    const { description = "", acceptance_criteria, locks, title } = shown;
+    const kept = description.endsWith(rest) ? description.slice(0, -rest.length - 1) : description;
+    if (kept.length > LEAST) {
+      const length = Math.max(LEAST, kept.length - over - (kept === description ? rest.length + 1 : 0));
+      shown = { ...shown, description: `${cut(kept, Math.min(length, kept.length - 1))} ${rest}` };
+    } else if (acceptance_criteria.length > 1)
+      shown = { ...shown, acceptance_criteria: acceptance_criteria.slice(0, -1) };
+    else if (locks.length > 1) shown = { ...shown, locks: locks.slice(0, -1) };
+    else if (title.length > LEAST) shown = { ...shown, title: cut(title, LEAST) };
+    else return cut(text, budget);
+  }
+}
+
+/** Of a description or a title so much stays, if anything else can go. */
+const LEAST = 100;
 
 const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = {
   claude: (task, agent) => {
@@ -115,9 +203,10 @@ const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = 
       "",
       ...criteria,
       "<instructions>",
-      `  1. Claim task: lodestar task claim ${quote(task.id)} --agent ${quote(agent)}`,
-      `  2. More time: lodestar task renew ${quote(task.id)} --agent ${quote(agent)}`,
-      `  3. Mark complete: lodestar task done ${quote(task.id)} --agent ${quote(agent)}`,
+      `  1. Claim task: lodestar task claim ${task.id} --agent ${agent}`,
+      `  2. More time: lodestar task renew ${task.id} --agent ${agent}`,
+      `  3. Report progress: lodestar msg send --task ${task.id} --from ${agent} --text 'Update'`,
+      `  4. Mark complete: lodestar task done ${task.id} --agent ${agent}`,
       "</instructions>",
     ].join("\n");
   },
@@ -140,10 +229,13 @@ const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = 
       "",
       "```bash",
       "# Claim this task",
-      `lodestar task claim ${quote(task.id)} --agent ${quote(agent)}`,
+      `lodestar task claim ${task.id} --agent ${agent}`,
+      "",
+      "# Report progress",
+      `lodestar msg send --task ${task.id} --from ${agent} --text 'Progress update'`,
       "",
       "# Mark complete",
-      `lodestar task done ${quote(task.id)} --agent ${quote(agent)}`,
+      `lodestar task done ${task.id} --agent ${agent}`,
       "```",
     ].join("\n"),
   generic: (task, agent) =>
@@ -159,9 +251,10 @@ const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = 
       ...(task.locks.length === 0 ? [] : ["", "PATHS:", ...task.locks.map((lock) => `  - ${lock}`)]),
       "",
       "COMMANDS:",
-      `  Claim: lodestar task claim ${quote(task.id)} --agent ${quote(agent)}`,
-      `  Renew: lodestar task renew ${quote(task.id)} --agent ${quote(agent)}`,
-      `  Done:  lodestar task done ${quote(task.id)} --agent ${quote(agent)}`,
+      `  Claim: lodestar task claim ${task.id} --agent ${agent}`,
+      `  Renew: lodestar task renew ${task.id} --agent ${agent}`,
+      `  Say:   lodestar msg send --task ${task.id} --from ${agent} --text 'Progress update'`,
+      `  Done:  lodestar task done ${task.id} --agent ${agent}`,
     ].join("\n"),
 };
 

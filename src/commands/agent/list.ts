@@ -1,18 +1,7 @@
-import { AgentId, Instant, Integer, List, Optional, Shape, TaskId, Text } from "../../core/schema.ts";
-import { formatInstant } from "../../core/time.ts";
-import { field, line, type View } from "../../core/view.ts";
+import { Shape } from "../../core/schema.ts";
+import { line } from "../../core/view.ts";
 import { command } from "../command.ts";
-import { ActivityWord, activity, agentData } from "./shapes.ts";
-
-const Listed = Shape({
-  agent_id: AgentId,
-  display_name: Optional(Text()),
-  role: Optional(Text()),
-  status: ActivityWord,
-  capabilities: Optional(List(Text())),
-  last_seen_at: Instant,
-  leases: Optional(List(TaskId)),
-});
+import { AgentList, agentViews, listAgents } from "./listing.ts";
 
 export default command({
   name: "agent.list",
@@ -21,42 +10,13 @@ export default command({
   explain: "Every agent that joined and has not left. An agent is seen whenever it writes.",
   items: "agents",
   input: Shape({}),
-  output: Shape({ agents: List(Listed), count: Integer() }),
+  output: AgentList,
   examples: [{ line: "lodestar agent list --json", shows: "For scripts" }],
   run: async (_, context) => {
-    const view = await (await context.runtimeIfAny())?.agents();
-    if (view === undefined) return { agents: [], count: 0 };
-    const agents = view.agents
-      .filter((agent) => agent.left_at === undefined)
-      .sort((a, b) => b.last_seen_at - a.last_seen_at || (a.agent_id < b.agent_id ? -1 : 1))
-      .map((agent) => {
-        const { registered_at: _, session_meta: __, ...described } = agentData(agent);
-        const leases = view.leases.filter((lease) => lease.agent_id === agent.agent_id).map((lease) => lease.task_id);
-        return {
-          ...described,
-          status: activity(context, agent, view.now),
-          last_seen_at: formatInstant(agent.last_seen_at),
-          ...(leases.length === 0 ? {} : { leases }),
-        };
-      });
+    const agents = await listAgents(context);
     return { agents, count: agents.length };
   },
   next: ({ count }) => (count === 0 ? [{ command: "agent.join", input: {}, why: "Register" }] : []),
   view: ({ agents, count }) =>
-    count === 0
-      ? [line("No agents registered yet.")]
-      : [
-          line(`Agents (${count})`, "strong"),
-          ...agents.flatMap((agent): View[] => [
-            line(
-              `${agent.agent_id}${agent.display_name === undefined ? "" : ` (${agent.display_name})`} ${agent.status}`,
-              agent.status === "active" ? "good" : "plain",
-              1,
-            ),
-            ...(agent.role === undefined ? [] : [field("  Role", agent.role)]),
-            ...(agent.capabilities === undefined ? [] : [field("  Capabilities", agent.capabilities.join(", "))]),
-            ...(agent.leases === undefined ? [] : [field("  Holds", agent.leases.join(", "))]),
-            field("  Last seen", agent.last_seen_at),
-          ]),
-        ],
+    count === 0 ? [line("No agents registered yet.")] : [line(`Agents (${count})`, "strong"), ...agentViews(agents)],
 });

@@ -99,7 +99,7 @@ export default command({
   view: ({ events }) => (events.length === 0 ? [line("Nothing has happened.")] : events.map(eventLine)),
 });
 
-function eventLine({ created_at, type, task_id, agent_id, data }: Static<typeof EventShape>): View {
+export function eventLine({ created_at, type, task_id, agent_id, data }: Static<typeof EventShape>): View {
   return line(
     [created_at, type, task_id, agent_id, data === undefined ? undefined : JSON.stringify(data)]
       .filter(Boolean)

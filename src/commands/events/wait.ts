@@ -6,6 +6,7 @@ import { EVENT_TYPES } from "../../runtime/store.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { look, requireTask } from "../look.ts";
+import { requireThread } from "../msg/threads.ts";
 import { offersFor } from "../task/offers.ts";
 import { waitFor } from "../task/waiting.ts";
 import { EventShape, eventData, lastSeq, readEvents } from "./events.ts";
@@ -24,7 +25,7 @@ export default command({
   effect: "read",
   summary: "Wait until something happens",
   explain:
-    "Returns as soon as one of the conditions holds: `task.verified:ID` and `task.done:ID` also when it is so already; `task.claimable` or `task.claimable:ID`; `message` for a message to you or (`message:ID`) in a task's thread; any other event type, with or without a task, when the next one comes. Uses next to no processor time while it waits.",
+    "Returns as soon as one of the conditions holds: `task.verified:ID` and `task.done:ID` also when it is so already; `task.claimable` or `task.claimable:ID`; `message` for an unread message in your inbox, also one that is there already, and `message:ID` for the next one in a task's thread; any other event type, with or without a task, when the next one comes. Uses next to no processor time while it waits.",
   options: { agent_id: "agent", conditions: "for" },
   input: Shape({
     conditions: List(Text({ minLength: 1 }), {
@@ -48,10 +49,11 @@ export default command({
     const seen = await look(context, "read", agent_id);
     for (const { what, id } of conditions)
       if (what.startsWith("task.") && id !== undefined) await requireTask(context, seen, id);
+    for (const { what, id } of conditions) if (what === "message" && id !== undefined) await requireThread(context, id);
     let since = input.since ?? (await lastSeq(context));
     const patience = input.timeout === undefined ? PATIENCE : (readDuration(input.timeout) ?? PATIENCE);
     const event = await waitFor(context, patience, undefined, async () => {
-      const state = await holding(context, conditions, agent_id);
+      const state = (await holding(context, conditions, agent_id)) ?? (await unread(context, conditions, agent_id));
       if (state !== undefined) return state;
       const page = await readEvents(context, { since, limit: 1000 });
       since = page.next_since;
@@ -122,8 +124,31 @@ async function holding(
   return undefined;
 }
 
+/** The newest unread message of the inbox, told as the event that it was. */
+async function unread(
+  context: Context,
+  conditions: readonly Condition[],
+  agent_id: string | undefined,
+): Promise<Static<typeof EventShape> | undefined> {
+  if (agent_id === undefined || !conditions.some(({ what, id }) => what === "message" && id === undefined))
+    return undefined;
+  const runtime = await context.runtimeIfAny();
+  const page = await runtime?.messages({ inbox_of: agent_id, unread_by: agent_id, order: "newest", limit: 1 });
+  const message = page?.messages[0];
+  if (message === undefined) return undefined;
+  const { message_id, created_at, from_agent_id, task_id, to_agent_id } = message;
+  return eventData({
+    seq: await lastSeq(context),
+    created_at,
+    type: "message.sent",
+    ...(from_agent_id === undefined ? {} : { agent_id: from_agent_id }),
+    ...(task_id === undefined ? {} : { task_id }),
+    data: { message_id, ...(to_agent_id === undefined ? {} : { to_agent_id }) },
+  });
+}
+
 function fits({ what, id }: Condition, event: Static<typeof EventShape>, agent_id: string | undefined): boolean {
   if (what !== "message") return event.type === what && (id === undefined || event.task_id === id);
-  if (event.type !== "message.sent" || event.agent_id === agent_id) return false;
-  return id === undefined ? event.data?.to_agent_id === agent_id : event.task_id === id;
+  // Without an id it is a state, see `unread`: whose inbox a thread belongs to is the runtime's to say.
+  return id !== undefined && event.type === "message.sent" && event.task_id === id && event.agent_id !== agent_id;
 }

@@ -18,6 +18,7 @@ import { field, line, list, note, table, title, type View } from "../../core/vie
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { look } from "../look.ts";
+import { isSetUp, NOT_SET_UP, SET_UP } from "../set-up.ts";
 import { markNow, untilChanged } from "../task/waiting.ts";
 
 const LeaseLine = Shape({ task_id: TaskId, agent_id: AgentId, expires_at: Instant, seconds_left: Integer() });
@@ -68,7 +69,7 @@ export default command({
     redraws: true,
   },
   next: (output) => {
-    if (!output.initialized) return [{ command: "init", input: {}, why: "Initialize Lodestar in this repository" }];
+    if (!output.initialized) return [SET_UP];
     const claimable = output.tasks?.claimable ?? 0;
     if ((output.tasks?.total ?? 0) === 0) return [{ command: "task.create", input: {}, why: "Create your first task" }];
     const take = { command: "task.next", input: {}, why: `Get the next claimable task (${claimable} available)` };
@@ -85,10 +86,7 @@ export default command({
 });
 
 async function survey(context: Context, agent_id: string | undefined): Promise<Static<typeof Output>> {
-  if (!context.initialized) {
-    if (context.problem !== undefined && context.problem.code !== "NOT_INITIALIZED") throw context.problem;
-    return { initialized: false };
-  }
+  if (!isSetUp(context)) return { initialized: false };
   const { header, schedule, seen } = await look(context, "read", agent_id);
   const { by_status, claimable } = schedule.counts();
   const { name, default_branch, conventions } = header.project;
@@ -141,7 +139,7 @@ async function survey(context: Context, agent_id: string | undefined): Promise<S
 }
 
 function show(output: Static<typeof Output>): View[] {
-  if (!output.initialized) return [line("Not a Lodestar repository", "warn")];
+  if (!output.initialized) return [line(NOT_SET_UP, "warn")];
   const { project, tasks, agents, messages } = output;
   const views: View[] = [title(`${project?.name ?? ""}${output.branch === undefined ? "" : `  (${output.branch})`}`)];
   const total = tasks?.total ?? 0;

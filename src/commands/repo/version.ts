@@ -11,6 +11,7 @@ export default command({
   anywhere: true,
   input: Shape({}),
   output: Shape({ version: Text() }),
+  examples: [{ line: "lodestar version --json", shows: "For scripts" }],
   run: async () => ({ version: VERSION }),
   view: ({ version }) => [line(`lodestar ${version}`)],
 });

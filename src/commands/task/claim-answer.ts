@@ -41,12 +41,12 @@ export function claimView(claim: ClaimData): View[] {
   }
   const handoff = claim.handoff as { unread: number; messages: { from_agent_id?: string; text: string }[] } | undefined;
   if (handoff !== undefined) {
+    const { unread, messages } = handoff;
+    const said = messages.map(({ from_agent_id, text: words }) => `${from_agent_id ?? "someone"}: ${words}`);
     views.push(
-      list(
-        handoff.messages.map(({ from_agent_id, text: said }) => `${from_agent_id ?? "someone"}: ${said}`),
-        `Unread messages (${handoff.unread})`,
-      ),
+      said.length === 0 ? line(`Unread messages (${unread})`, "strong") : list(said, `Unread messages (${unread})`),
     );
+    if (said.length < unread) views.push(note(`The others: lodestar msg thread ${claim.task_id} --unread`));
   }
   return views;
 }

@@ -25,21 +25,22 @@ export default command({
     claimed_by: Optional(
       Shape({ agent_id: AgentId, expires_at: Instant, fencing_token: Token, seconds_left: Integer() }),
     ),
-    communication: Optional(Shape({ message_count: Integer() })),
+    communication: Optional(Shape({ message_count: Integer(), unread: Optional(Integer()) })),
   }),
   errors: ["TASK_NOT_FOUND"],
   examples: [{ line: "lodestar task show TASK-001 --json --fields status,claimed_by", shows: "Only what is needed" }],
   run: async (input, context) => {
-    const seen = await look(context, "read", context.actor(input.agent_id));
+    const reader = context.actor(input.agent_id);
+    const seen = await look(context, "read", reader);
     const standing = await requireTask(context, seen, input.task_id);
     const key = keyOf(standing.task);
     const lease = seen.seen?.leases.find((each) => isSameKey(each, key));
     const blocked_by = seen.schedule.blockedBy(standing.task);
     const dependents = seen.index.dependents(standing.task.id);
-    const known = (await (await context.runtimeIfAny())?.lookup([standing.task.id]))?.find((each) =>
-      isSameKey(each.key, key),
-    );
+    // A thread belongs to the id, whatever task of that id the runtime has seen.
+    const known = (await (await context.runtimeIfAny())?.lookup([standing.task.id], reader))?.[0];
     const message_count = known?.message_count ?? 0;
+    const unread = known?.unread ?? 0;
     return {
       ...taskData(effectiveTask(standing.task, standing.known)),
       claimable: lease === undefined && seen.schedule.obstacle(standing) === undefined,
@@ -55,7 +56,7 @@ export default command({
               seconds_left: Math.max(0, Math.round((lease.expires_at - seen.seen.now) / 1000)),
             },
           }),
-      ...(message_count === 0 ? {} : { communication: { message_count } }),
+      ...(message_count === 0 ? {} : { communication: { message_count, ...(unread === 0 ? {} : { unread }) } }),
     };
   },
   next: (output) => {
@@ -107,7 +108,11 @@ export default command({
         field("Expires in", formatDuration(output.claimed_by.seconds_left * 1000)),
       );
     } else if (output.claimable) views.push(note(`Claimable - run lodestar task claim ${output.id}`, "good"));
-    if (output.communication !== undefined) views.push(field("Messages in thread", output.communication.message_count));
+    if (output.communication !== undefined) {
+      const { message_count, unread } = output.communication;
+      const waiting = unread === undefined ? "" : ` (${unread} unread)`;
+      views.push(field("Messages in thread", `${message_count}${waiting}: lodestar msg thread ${output.id}`));
+    }
     return views;
   },
 });
