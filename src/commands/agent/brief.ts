@@ -142,32 +142,48 @@ const SESSIONS: Readonly<Record<Format, (session: Session) => string>> = {
     ].join("\n"),
 };
 
-const cut = (text: string, length: number): string =>
-  text.length <= length ? text : `${text.slice(0, length - 1).trimEnd()}…`;
+function cut(text: string, length: number): string {
+  if (text.length <= length) return text;
+  return length === 0 ? "" : `${text.slice(0, length - 1).trimEnd()}…`;
+}
+
+/** What of a task is shown: the rest gives way, first down to the first row of these, then to the second. */
+const LEAST = [
+  { description: 100, criteria: 1, locks: 1, title: 100 },
+  { description: 0, criteria: 0, locks: 0, title: 40 },
+] as const;
 
 /** A brief of the task within its budget: the description gives way first, then criteria and paths from the end. */
 function fitted(task: Task, budget: number, brief: (task: Task) => string): string {
+  const { description = "", acceptance_criteria, locks, title } = task;
   const rest = `(shortened; all of it: lodestar task show ${task.id})`;
-  let shown = task;
-  for (;;) {
-    const text = brief(shown);
-    const over = text.length - budget;
-    if (over <= 0) return text;
-    const { description = "", acceptance_criteria, locks, title } = shown;
-    const kept = description.endsWith(rest) ? description.slice(0, -rest.length - 1) : description;
-    if (kept.length > LEAST) {
-      const length = Math.max(LEAST, kept.length - over - (kept === description ? rest.length + 1 : 0));
-      shown = { ...shown, description: `${cut(kept, Math.min(length, kept.length - 1))} ${rest}` };
-    } else if (acceptance_criteria.length > 1)
-      shown = { ...shown, acceptance_criteria: acceptance_criteria.slice(0, -1) };
-    else if (locks.length > 1) shown = { ...shown, locks: locks.slice(0, -1) };
-    else if (title.length > LEAST) shown = { ...shown, title: cut(title, LEAST) };
-    else return cut(text, budget);
+  const whole = {
+    description: description.length,
+    criteria: acceptance_criteria.length,
+    locks: locks.length,
+    title: title.length,
+  };
+  let text = brief(task);
+  const shown = { ...whole };
+  for (const least of LEAST) {
+    while (text.length > budget) {
+      if (shown.description > least.description)
+        shown.description = Math.max(least.description, shown.description - Math.max(20, text.length - budget));
+      else if (shown.criteria > least.criteria) shown.criteria -= 1;
+      else if (shown.locks > least.locks) shown.locks -= 1;
+      else if (shown.title > least.title) shown.title = least.title;
+      else break;
+      text = brief({
+        ...task,
+        title: cut(title, shown.title),
+        description: [cut(description, shown.description), rest].filter((part) => part !== "").join(" "),
+        acceptance_criteria: acceptance_criteria.slice(0, shown.criteria),
+        locks: locks.slice(0, shown.locks),
+      });
+    }
   }
+  return cut(text, budget);
 }
-
-/** Of a description or a title so much stays, if anything else can go. */
-const LEAST = 100;
 
 const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = {
   claude: (task, agent) => {
