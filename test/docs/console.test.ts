@@ -25,6 +25,7 @@ const VOLATILE: Readonly<Record<string, RegExp>> = {
   time: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/,
   agent: /\bA[0-9A-HJKMNP-TV-Z]{8}\b/,
   lease: /\bL[0-9A-HJKMNP-TV-Z]{12}\b/,
+  message: /\bM[0-9A-HJKMNP-TV-Z]{12}\b/,
   task: /\bT-[0-9a-hjkmnp-tv-z]{4,6}\b/,
   /** Tokens and sequence numbers begin at the clock. */
   number: /\b[12]\d{12}\b/,

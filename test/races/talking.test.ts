@@ -38,7 +38,7 @@ async function readOn(
 }
 
 test(
-  "16 agents write to one thread and read it at once: each sees every message once, all in one order",
+  "M1: 16 agents write to one thread and read it at once: each sees every message once, all in one order",
   async () => {
     for (const _ of rounds(1)) {
       using here = await staged();
@@ -73,7 +73,7 @@ test(
 );
 
 test(
-  "16 sessions of one agent read its inbox while four agents write to it: each message is shown once",
+  "M1: 16 sessions of one agent read its inbox while four agents write to it: each message is shown once",
   async () => {
     for (const _ of rounds(1)) {
       using here = await staged();
@@ -108,7 +108,7 @@ test(
 );
 
 test(
-  "16 agents mark one thread as read at once: every message has one receipt of each but its author",
+  "M2: 16 agents mark one thread as read at once: every message has one receipt of each but its author",
   async () => {
     using here = await staged();
     await together(AGENTS, (n) => here.ok(`msg send --task T --from ${name(n)} --text ${n}`));
@@ -127,7 +127,7 @@ test(
 );
 
 test(
-  "pages from the newest to the oldest repeat and skip nothing while others write",
+  "M1: pages from the newest to the oldest repeat and skip nothing while others write",
   async () => {
     using here = await staged();
     await together(10, async (n) => {
@@ -160,7 +160,7 @@ test(
 );
 
 test(
-  "what is said while a task changes hands reaches its holder once: with the claim, or as unread",
+  "M1: what is said while a task changes hands reaches its holder once: with the claim, or as unread",
   async () => {
     using here = await staged();
     let writing = true;
@@ -184,7 +184,7 @@ test(
 );
 
 test(
-  "16 processes that send with one idempotency key send one message, and get one answer",
+  "L4: 16 processes that send with one idempotency key send one message, and get one answer",
   async () => {
     using here = await staged();
     const line = "msg send --task T --from A1 --text once --idempotency-key k";
