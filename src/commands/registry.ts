@@ -36,6 +36,7 @@ export const REGISTRY: Readonly<Record<string, () => Promise<{ default: AnyComma
   "git.merge": () => import("./git/merge.ts"),
   "git.merge_driver": () => import("./git/merge-driver.ts"),
   "git.hook": () => import("./git/hook.ts"),
+  stats: () => import("./repo/stats.ts"),
   "agent.find": () => import("./agent/find.ts"),
   "task.log": () => import("./task/log.ts"),
   agent: () => import("./agent/overview.ts"),

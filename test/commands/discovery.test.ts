@@ -175,3 +175,42 @@ test("a session's brief says who, what is held, what is unread and what is next,
   }
   expect((await here.ok("agent brief")).formatted_output).toContain("lodestar agent join");
 });
+
+test("stats counts what was done, in all and by agent, within the time asked for", async () => {
+  using here = await fleet();
+  expect(await here.ok("stats")).toMatchObject({ created: 0, done: 0 });
+  await here.join("ANN", "BEN");
+  for (const id of ["T", "U", "V"]) await here.ok(`task create --id ${id} --title x`);
+  for (const line of [
+    "task claim T --agent ANN",
+    "task done T --agent ANN",
+    "task verify T --agent BEN",
+    "task claim U --agent BEN",
+    "task release U --agent BEN --note later",
+    "task claim V --agent BEN --ttl 1s",
+    "msg send --task U --from ANN --text x",
+  ])
+    await here.ok(line);
+  await Bun.sleep(1100);
+  await here.ok("agent heartbeat ANN");
+  const { agents, median_seconds, ...total } = await here.ok("stats");
+  const none = { created: 0, claimed: 0, done: 0, verified: 0, reopened: 0, released: 0, expired: 0, messages: 0 };
+  expect(total).toEqual({
+    ...none,
+    created: 3,
+    claimed: 3,
+    done: 1,
+    verified: 1,
+    released: 1,
+    expired: 1,
+    messages: 2,
+  });
+  expect(median_seconds).toBeLessThan(60);
+  expect(agents).toEqual([
+    { ...none, agent_id: "ANN", claimed: 1, done: 1, messages: 1 },
+    { ...none, agent_id: "BEN", claimed: 2, verified: 1, released: 1, expired: 1, messages: 1 },
+  ]);
+  expect((await here.ok("stats --since 30d")).done).toBe(1);
+  await Bun.sleep(1100);
+  expect((await here.ok("stats --since 1s")).done).toBe(0);
+});

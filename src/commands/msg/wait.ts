@@ -16,7 +16,6 @@ export default command({
   summary: "Wait until there is an unread message for you",
   explain:
     "Returns the unread messages of your inbox as soon as there is one, at once if there is one already, and leaves them unread: `msg inbox` reads them. With --since only messages from then on count. Uses next to no processor time while it waits.",
-  tool: "wait",
   aliases: { agent_id: "a", since: "s", timeout: "t" },
   options: { agent_id: "agent" },
   items: "messages",
