@@ -53,7 +53,9 @@ export default command({
       ...(from_agent_id === undefined ? {} : { from_agent_id }),
     };
     if (Object.keys(filters).length === 0) {
-      throw new LodestarError("USAGE", "Say what to look for: --keyword, --task, --from, --since or --until.");
+      throw new LodestarError("USAGE", "Say what to look for: --keyword, --task, --from, --since or --until.", {
+        hint: "See `lodestar msg search --help`.",
+      });
     }
     const query: MessageQuery = {
       ...filters,

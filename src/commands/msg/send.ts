@@ -27,7 +27,7 @@ export default command({
   input: Shape({
     to: Optional(Text({ minLength: 1, description: "agent:ID or task:ID; without a prefix it is a task" })),
     task_id: Optional(TaskId),
-    agent_id: Optional(AgentId),
+    agent_id: Optional({ ...AgentId, description: "Your agent id" }),
     text: Text({ minLength: 1, maxLength: MOST_BYTES, description: "What you want to say" }),
     subject: Optional(Text({ minLength: 1, maxLength: 500, description: "What it is about, in a line" })),
     severity: Optional(OneOf(SEVERITIES, { description: "How pressing it is" })),

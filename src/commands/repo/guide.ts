@@ -22,6 +22,9 @@ A task waits until everything it depends on is verified: \`lodestar task verify 
 work (\`lodestar task next --review --claim\` finds some). Planning: \`lodestar task create --title "…" --depends-on TASK\`;
 many at once: \`lodestar task import FILE\`.
 
+Ask and answer: \`lodestar msg send --task TASK --from ID --text "…"\` (or \`--to agent:ID\`), \`lodestar msg inbox --agent ID
+--unread-only\`. What others left for you in a task's thread comes with the claim, as \`handoff\`.
+
 Exit status: 0 done · 1 refused · 2 wrong call · 3 no such thing · 4 somebody else has it · 5 try again · 6 damaged file.
 \`LEASE_LOST\` means that your lease is over: stop working on that task. \`lodestar COMMAND --help\` tells the rest.
 ${END}`;
