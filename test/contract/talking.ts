@@ -195,6 +195,10 @@ export function talkingContract(open: Open): void {
           "_",
         ];
         hostile.push(
+          '"abc',
+          'abc"',
+          'a"b"c',
+          'abc" OR "def',
           "\0",
           "a\0b",
           "abc\0def",

@@ -147,6 +147,21 @@ test("a file of the first schema is brought up to this one: what was said before
   expect(await writer.inspect()).toEqual([]);
 });
 
+test("what is removed leaves the index of words too", async () => {
+  const store = open();
+  await store.join(joining("A1"));
+  for (const n of [1, 2, 3])
+    await store.send({ message_id: `M${n}`, from_agent_id: "A1", task_id: "X", text: `Number ${n}`, subject: "words" });
+  const db = new Database(path);
+  const indexed = () => db.query("select count(*) as count from message_text_docsize").get();
+  expect(indexed()).toEqual({ count: 3 });
+  await store.clear();
+  expect(indexed()).toEqual({ count: 0 });
+  // FTS5's own comparison of the index with the messages; it throws when they differ.
+  db.run("insert into message_text (message_text, rank) values ('integrity-check', 1)");
+  db.close();
+});
+
 test("messages of a runtime made later have larger numbers: a cursor of a lost one passes over nothing", async () => {
   const say = async (store: RuntimeStore, message_id: string) => {
     await store.join(joining("A1"));
