@@ -1,7 +1,7 @@
 import { LodestarError } from "../core/errors.ts";
 import { keyOf, type TaskKey } from "../core/task.ts";
 import { readDuration } from "../core/time.ts";
-import type { Observation, RecordedOutcome, RuntimeStore } from "../runtime/store.ts";
+import type { Observation, ObserveQuery, RecordedOutcome, RuntimeStore } from "../runtime/store.ts";
 import type { Header, SpecIndex } from "../spec/index.ts";
 import { Schedule, type Standing } from "../spec/schedule.ts";
 import type { Context } from "./context.ts";
@@ -23,8 +23,14 @@ const MIRROR_LAG = 32;
  * after a grant (L9).
  *
  * @param mode `write` makes the index's and the runtime's files when there are none.
+ * @param more what else of the runtime to look at.
  */
-export async function look(context: Context, mode: "read" | "write", agent_id?: string): Promise<Look> {
+export async function look(
+  context: Context,
+  mode: "read" | "write",
+  agent_id?: string,
+  more: Pick<ObserveQuery, "unread"> = {},
+): Promise<Look> {
   const index = await context.spec.index(mode);
   return lookWith(
     context,
@@ -32,6 +38,7 @@ export async function look(context: Context, mode: "read" | "write", agent_id?: 
     mode === "write" ? await context.runtime() : await context.runtimeIfAny(),
     mode,
     agent_id,
+    more,
   );
 }
 
@@ -42,11 +49,13 @@ export async function lookWith(
   runtime: RuntimeStore | undefined,
   mode: "read" | "write",
   agent_id?: string,
+  more: Pick<ObserveQuery, "unread"> = {},
 ): Promise<Look> {
   const header = index.header();
   if (header === undefined) throw new LodestarError("INTERNAL", "The index has no header after it was refreshed.");
   if (runtime === undefined) return { index, header, schedule: new Schedule(index, []) };
   const where = {
+    ...more,
     worktree: context.worktree,
     branch: context.head().branch,
     ...(agent_id === undefined ? {} : { agent_id }),

@@ -167,6 +167,8 @@ export interface ObserveQuery {
   readonly since: number;
   /** Whose releases and heartbeat matter; its own leases too. */
   readonly agent_id?: string;
+  /** Also count what this agent has not read: a look at its whole inbox, which those who take work need not pay for. */
+  readonly unread?: boolean;
   readonly worktree: string;
   readonly branch: string;
 }
@@ -184,7 +186,8 @@ export interface Observation {
   readonly agent?: Agent;
   readonly agent_count: number;
   readonly message_count: number;
-  readonly unread: number;
+  /** Only when asked for. */
+  readonly unread?: number;
   readonly last_seq: number;
   readonly version: number;
   readonly retention: Retention;

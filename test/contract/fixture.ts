@@ -63,7 +63,7 @@ export class Bench {
       since: 0,
       worktree: "/repo",
       branch: "main",
-      ...(agent_id === undefined ? {} : { agent_id }),
+      ...(agent_id === undefined ? {} : { agent_id, unread: true }),
     });
   }
 

@@ -94,6 +94,10 @@ export function talkingContract(open: Open): void {
         expect(await b.store.markRead("A1", { message_ids: [...ids, "M999"] })).toEqual(ids);
         expect(await b.store.markRead("A1", { message_ids: ids })).toEqual([]);
         expect((await b.observe("A1")).unread).toBe(0);
+        // Who takes work does not pay for counting.
+        expect(await b.store.observe({ since: 0, worktree: "/", branch: "m", agent_id: "A1" })).not.toHaveProperty(
+          "unread",
+        );
         expect((await b.types()).filter((type) => type === "message.read")).toHaveLength(1);
         expect((await b.store.messages({ task_id: "X", order: "newest", limit: 10 })).messages).toMatchObject([
           { read_by: [] },

@@ -87,7 +87,7 @@ export default command({
 
 async function survey(context: Context, agent_id: string | undefined): Promise<Static<typeof Output>> {
   if (!isSetUp(context)) return { initialized: false };
-  const { header, schedule, seen } = await look(context, "read", agent_id);
+  const { header, schedule, seen } = await look(context, "read", agent_id, { unread: true });
   const { by_status, claimable } = schedule.counts();
   const { name, default_branch, conventions } = header.project;
   const { branch } = context.head();
@@ -122,7 +122,7 @@ async function survey(context: Context, agent_id: string | undefined): Promise<S
     agents: { registered: seen?.agent_count ?? 0, active_leases: leases.length },
     messages: {
       total: seen?.message_count ?? 0,
-      ...(seen === undefined || seen.unread === 0 ? {} : { unread: seen.unread }),
+      ...(seen?.unread === undefined || seen.unread === 0 ? {} : { unread: seen.unread }),
     },
     ...(leases.length === 0 ? {} : { leases }),
     ...(differing.length === 0 ? {} : { only_in_runtime: differing }),

@@ -24,7 +24,10 @@ select 1 from outbox
 where target_worktree <> $worktree or target_branch = $branch limit 1`;
 
 /** Everything that a command needs to see of the runtime, at one moment. */
-export function observe(step: ReadStep, { since, agent_id, worktree, branch }: ObserveQuery): Observation {
+export function observe(
+  step: ReadStep,
+  { since, agent_id, unread = false, worktree, branch }: ObserveQuery,
+): Observation {
   const { sql, runtime, now } = step;
   const agent = agent_id === undefined ? undefined : findAgent(step, agent_id);
   return {
@@ -37,7 +40,7 @@ export function observe(step: ReadStep, { since, agent_id, worktree, branch }: O
     ...(agent === undefined ? {} : { agent }),
     agent_count: count(sql, "agent where left_at is null"),
     message_count: countMessages(step),
-    unread: agent_id === undefined ? 0 : countUnread(step, agent_id),
+    ...(unread ? { unread: agent_id === undefined ? 0 : countUnread(step, agent_id) } : {}),
     last_seq: runtime.last_seq,
     version: runtime.last_version,
     retention: retentionOf(runtime),
