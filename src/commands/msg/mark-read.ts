@@ -16,7 +16,7 @@ export default command({
   aliases: { task_id: "t", agent_id: "a", message_ids: "m" },
   options: { task_id: "task", agent_id: "agent", message_ids: "message-id" },
   input: Shape({
-    task_id: Optional(TaskId),
+    task_id: Optional({ ...TaskId, description: "In the thread of the task with this id" }),
     agent_id: Optional(AgentId),
     message_ids: Optional(
       List(Text({ minLength: 1 }), { minItems: 1, maxItems: 1000, description: "Only this message" }),

@@ -31,7 +31,7 @@ export default command({
   items: "messages",
   input: Shape({
     keyword: Optional(Text({ maxLength: 1000, description: "Words that must all be there" })),
-    task_id: Optional(TaskId),
+    task_id: Optional({ ...TaskId, description: "Only the thread of the task with this id" }),
     from_agent_id: Optional(Text({ minLength: 1, description: "Only from the agent with this id" })),
     since: Optional(Since),
     until: Optional(Until),

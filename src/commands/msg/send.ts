@@ -26,7 +26,7 @@ export default command({
   long_text: ["text"],
   input: Shape({
     to: Optional(Text({ minLength: 1, description: "agent:ID or task:ID; without a prefix it is a task" })),
-    task_id: Optional(TaskId),
+    task_id: Optional({ ...TaskId, description: "To the thread of the task with this id" }),
     agent_id: Optional({ ...AgentId, description: "Your agent id" }),
     text: Text({ minLength: 1, maxLength: MOST_BYTES, description: "What you want to say" }),
     subject: Optional(Text({ minLength: 1, maxLength: 500, description: "What it is about, in a line" })),
