@@ -1,5 +1,6 @@
 import { counted } from "../../core/counted.ts";
 import { AgentId, Integer, OneOf, Optional, Shape, TaskId, Text } from "../../core/schema.ts";
+import { quote } from "../../core/shell.ts";
 import type { Task } from "../../core/task.ts";
 import { formatDuration } from "../../core/time.ts";
 import { line } from "../../core/view.ts";
@@ -64,7 +65,7 @@ interface Session {
 
 function sessionOf(context: Context, seen: Look, agent_id: string | undefined): Session {
   const { branch } = context.head();
-  const acting = agent_id === undefined ? "" : ` --agent ${agent_id}`;
+  const acting = agent_id === undefined ? "" : ` --agent ${quote(agent_id)}`;
   const leases = (seen.seen?.leases ?? []).filter((lease) => lease.agent_id === agent_id);
   const held = leases.map(({ task_id, expires_at }) => {
     const title = seen.schedule.standing(task_id)?.task.title ?? "";
@@ -156,7 +157,7 @@ const LEAST = [
 /** A brief of the task within its budget: the description gives way first, then criteria and paths from the end. */
 function fitted(task: Task, budget: number, brief: (task: Task) => string): string {
   const { description = "", acceptance_criteria, locks, title } = task;
-  const rest = `(shortened; all of it: lodestar task show ${task.id})`;
+  const rest = `(shortened; all of it: lodestar task show ${quote(task.id)})`;
   const whole = {
     description: description.length,
     criteria: acceptance_criteria.length,
@@ -219,10 +220,10 @@ const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = 
       "",
       ...criteria,
       "<instructions>",
-      `  1. Claim task: lodestar task claim ${task.id} --agent ${agent}`,
-      `  2. More time: lodestar task renew ${task.id} --agent ${agent}`,
-      `  3. Report progress: lodestar msg send --task ${task.id} --from ${agent} --text 'Update'`,
-      `  4. Mark complete: lodestar task done ${task.id} --agent ${agent}`,
+      `  1. Claim task: lodestar task claim ${quote(task.id)} --agent ${quote(agent)}`,
+      `  2. More time: lodestar task renew ${quote(task.id)} --agent ${quote(agent)}`,
+      `  3. Report progress: lodestar msg send --task ${quote(task.id)} --from ${quote(agent)} --text 'Update'`,
+      `  4. Mark complete: lodestar task done ${quote(task.id)} --agent ${quote(agent)}`,
       "</instructions>",
     ].join("\n");
   },
@@ -245,13 +246,13 @@ const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = 
       "",
       "```bash",
       "# Claim this task",
-      `lodestar task claim ${task.id} --agent ${agent}`,
+      `lodestar task claim ${quote(task.id)} --agent ${quote(agent)}`,
       "",
       "# Report progress",
-      `lodestar msg send --task ${task.id} --from ${agent} --text 'Progress update'`,
+      `lodestar msg send --task ${quote(task.id)} --from ${quote(agent)} --text 'Progress update'`,
       "",
       "# Mark complete",
-      `lodestar task done ${task.id} --agent ${agent}`,
+      `lodestar task done ${quote(task.id)} --agent ${quote(agent)}`,
       "```",
     ].join("\n"),
   generic: (task, agent) =>
@@ -267,10 +268,10 @@ const BRIEFS: Readonly<Record<Format, (task: Task, agent: string) => string>> = 
       ...(task.locks.length === 0 ? [] : ["", "PATHS:", ...task.locks.map((lock) => `  - ${lock}`)]),
       "",
       "COMMANDS:",
-      `  Claim: lodestar task claim ${task.id} --agent ${agent}`,
-      `  Renew: lodestar task renew ${task.id} --agent ${agent}`,
-      `  Say:   lodestar msg send --task ${task.id} --from ${agent} --text 'Progress update'`,
-      `  Done:  lodestar task done ${task.id} --agent ${agent}`,
+      `  Claim: lodestar task claim ${quote(task.id)} --agent ${quote(agent)}`,
+      `  Renew: lodestar task renew ${quote(task.id)} --agent ${quote(agent)}`,
+      `  Say:   lodestar msg send --task ${quote(task.id)} --from ${quote(agent)} --text 'Progress update'`,
+      `  Done:  lodestar task done ${quote(task.id)} --agent ${quote(agent)}`,
     ].join("\n"),
 };
 

@@ -1,3 +1,4 @@
+import { quote } from "../../core/shell.ts";
 import { formatDuration, SECOND } from "../../core/time.ts";
 import { field, line, list, note, text, type View } from "../../core/view.ts";
 import type { NextAction } from "../command.ts";
@@ -46,7 +47,7 @@ export function claimView(claim: ClaimData): View[] {
     views.push(
       said.length === 0 ? line(`Unread messages (${unread})`, "strong") : list(said, `Unread messages (${unread})`),
     );
-    if (said.length < unread) views.push(note(`The others: lodestar msg thread ${claim.task_id} --unread`));
+    if (said.length < unread) views.push(note(`The others: lodestar msg thread ${quote(claim.task_id)} --unread`));
   }
   return views;
 }

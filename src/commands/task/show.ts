@@ -1,4 +1,5 @@
 import { AgentId, Flag, Instant, Integer, List, Optional, Shape, TaskId, Token } from "../../core/schema.ts";
+import { quote } from "../../core/shell.ts";
 import { keyOf } from "../../core/task.ts";
 import { formatDuration, formatInstant } from "../../core/time.ts";
 import { field, line, list, note, text, title, type View } from "../../core/view.ts";
@@ -111,7 +112,7 @@ export default command({
     if (output.communication !== undefined) {
       const { message_count, unread } = output.communication;
       const waiting = unread === undefined ? "" : ` (${unread} unread)`;
-      views.push(field("Messages in thread", `${message_count}${waiting}: lodestar msg thread ${output.id}`));
+      views.push(field("Messages in thread", `${message_count}${waiting}: lodestar msg thread ${quote(output.id)}`));
     }
     return views;
   },
