@@ -122,11 +122,13 @@ export function exchangingContract(open: Open): void {
         const message = { message_id: "M1", from_agent_id: "A1", to_agent_id: "A2", text: "hello" };
         const sent = await from.store.send({ ...message, idempotency });
         await from.store.send({ message_id: "M2", from_agent_id: "A1", to_agent_id: "A2", text: "unread" });
-        await from.store.markRead("A2", ["M1"]);
+        await from.store.markRead("A2", { message_ids: ["M1"] });
         await from.store.intend({ key: "c", input_hash: "i" }, { id: "T-1" });
         await moved(from, to);
         expect(await to.observe("A2")).toMatchObject({ unread: 1, message_count: 2 });
-        expect((await to.store.messages({ limit: 9 })).messages.map(({ read_by }) => read_by)).toEqual([[], ["A2"]]);
+        expect((await to.store.messages({ limit: 9, order: "newest" })).messages.map(({ read_by }) => read_by)).toEqual(
+          [[], ["A2"]],
+        );
         expect(await to.store.send({ ...message, message_id: "M3", idempotency })).toEqual(sent);
         expect(await to.store.intend({ key: "c", input_hash: "i" }, {})).toEqual({
           kind: "planned",
@@ -244,11 +246,8 @@ export function exchangingContract(open: Open): void {
                   ...idempotency,
                 });
               else if (what === "read") {
-                const page = await from.store.messages({ limit: 3 });
-                await from.store.markRead(
-                  agent,
-                  page.messages.map(({ message_id }) => message_id),
-                );
+                const page = await from.store.messages({ limit: 3, order: "newest" });
+                await from.store.markRead(agent, { message_ids: page.messages.map(({ message_id }) => message_id) });
               } else if (what === "wait") from.clock.advance(keyed ? SECOND : TTL);
               else if (what === "leave") await from.store.leave(agent);
               else await from.finish(what as Change, task, { agent_id: agent, force: keyed });
