@@ -33,7 +33,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   core: { ours: ["core/", "../package.json"], packages: ["@sinclair/typebox"] },
   spec: { ours: ["core/", "spec/"], packages: [BUILT_IN, "yaml"] },
   lease: { ours: ["core/", "lease/"], packages: [] },
-  prd: { ours: ["core/", "prd/"], packages: [BUILT_IN] },
+  prd: { ours: ["core/", "prd/"], packages: [BUILT_IN, "diff", "github-slugger", "markdown-it"] },
   git: { ours: ["core/", "git/"], packages: [BUILT_IN] },
   runtime: { ours: ["core/", "lease/", "runtime/"], packages: [BUILT_IN] },
   commands: {

@@ -48,6 +48,12 @@ export const REGISTRY: Readonly<Record<string, () => Promise<{ default: AnyComma
   "msg.mark_read": () => import("./msg/mark-read.ts"),
   "msg.search": () => import("./msg/search.ts"),
   "msg.wait": () => import("./msg/wait.ts"),
+  "task.context": () => import("./task/context.ts"),
+  "prd.check": () => import("./prd/check.ts"),
+  "prd.show": () => import("./prd/show.ts"),
+  "prd.accept": () => import("./prd/accept.ts"),
+  "prd.outline": () => import("./prd/outline.ts"),
+  "prd.coverage": () => import("./prd/coverage.ts"),
   events: () => import("./events/events.ts"),
   wait: () => import("./events/wait.ts"),
 };
@@ -58,5 +64,6 @@ export const GROUPS: Readonly<Record<string, string>> = {
   export: "Export: the whole state as one file",
   git: "Git: merge specs, install the merge driver and hooks",
   msg: "Messages: to an agent, or in a task's thread",
+  prd: "Product documents: what tasks cite, and what became of it",
   task: "Tasks: plan, claim, finish, verify",
 };

@@ -73,6 +73,11 @@ export const CODES = {
     retriable: false,
     hint: "Take it out of Git with `git rm --cached .lodestar/runtime.sqlite` and commit.",
   },
+  DRIFTED: {
+    exit: 1,
+    retriable: false,
+    hint: "Look at what changed with `lodestar prd show ID --diff`; `lodestar prd accept ID` freezes it anew.",
+  },
   USAGE: { exit: 2, retriable: false, hint: "See `lodestar --help`." },
   INVALID_TTL: { exit: 2, retriable: false, hint: "Write a duration from 1s to 7d, such as 90s, 15m, 1h30m or 2d." },
   INVALID_ID: {
@@ -92,6 +97,11 @@ export const CODES = {
     hint: "The .git file here points to a folder that cannot be seen; mount the main repository too.",
   },
   PATH_NOT_FOUND: { exit: 3, retriable: false, hint: "Check the path; nothing was written." },
+  ANCHOR_NOT_FOUND: {
+    exit: 3,
+    retriable: false,
+    hint: "See the sections with `lodestar prd outline FILE`; --no-validate-prd leaves the reference unchecked.",
+  },
   TASK_NOT_FOUND: { exit: 3, retriable: false, hint: "See the ids with `lodestar task list`." },
   AGENT_NOT_FOUND: {
     exit: 3,
@@ -148,6 +158,11 @@ export const CODES = {
     exit: 6,
     retriable: false,
     hint: "SQLite needs a local disk; name a local path with LODESTAR_RUNTIME.",
+  },
+  PRD_OUTSIDE_REPOSITORY: {
+    exit: 6,
+    retriable: false,
+    hint: "Copy the document into the repository, and name it there.",
   },
   INTERNAL: {
     exit: 70,

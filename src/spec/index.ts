@@ -48,7 +48,7 @@ export interface TaskFilter {
 }
 
 /** Raised when what the index holds changes shape: an older or newer file is thrown away and made again. */
-const FORMAT = 4;
+const FORMAT = 5;
 
 const SCHEMA = `
 create table header (one integer primary key check (one = 1), body text not null);
@@ -70,6 +70,8 @@ create index task_claimable on task (priority, unblocks desc, id) where claimabl
 create index task_done on task (priority, unblocks desc, id) where status = 'done';
 create table dependency (task_id text not null, depends_on text not null, primary key (depends_on, task_id)) without rowid;
 create index dependency_task on dependency (task_id);
+create index task_prd on task (id) where instr(body, '"prd":{') > 0;
+create table memo (name text primary key, digest text not null, body text not null) without rowid;
 create table mirror (task_id text not null, created_at text not null, body text not null, primary key (task_id, created_at)) without rowid;
 `;
 
@@ -568,6 +570,34 @@ export class SpecIndex {
       for (const row of rows) yield this.#readRow(row);
       if (rows.length < pageSize) return;
     }
+  }
+
+  hasPrd(): boolean {
+    return this.#get(`select 1 from task where instr(body, '"prd":{') > 0 limit 1`) !== undefined;
+  }
+
+  /** Tasks with product context, by id. In a task's text the quotes would be escaped: only the field itself reads like this. */
+  tasksWithPrd(): Task[] {
+    const sql = `select body from task where instr(body, '"prd":{') > 0 order by id`;
+    return this.#all<{ body: string }>(sql).map(({ body }) => this.#unseal<Task>(body));
+  }
+
+  /** What was {@link memorise}d under this name for exactly these bytes. */
+  recall(name: string, digest: string): string | undefined {
+    const row = this.#get<{ body: string }>("select body from memo where name = ? and digest = ?", name, digest);
+    return row === undefined ? undefined : this.#unseal<string>(row.body);
+  }
+
+  /** Keeps what was worked out from a file with this hash: the last one of each name. */
+  memorise(name: string, digest: string, body: string): void {
+    this.#write(() => {
+      this.#run(
+        "insert into memo (name, digest, body) values (?, ?, ?) on conflict (name) do update set digest = excluded.digest, body = excluded.body",
+        name,
+        digest,
+        seal(body),
+      );
+    });
   }
 
   count(): number {

@@ -30,6 +30,7 @@ const VOLATILE: Readonly<Record<string, RegExp>> = {
   /** Tokens and sequence numbers begin at the clock. */
   number: /\b[12]\d{12}\b/,
   commit: /\b[0-9a-f]{40}\b/,
+  abbreviated: /(?<=\(then, )[0-9a-f]{12}/,
   /** What is left of a lease that was just granted. */
   left: /\b(?:15m|14m\d+s)\b/,
   seconds: /(?<="seconds_left":)\d+/,

@@ -15,7 +15,7 @@ export default command({
   only_reads: (input) => input.fix !== true,
   summary: "Check the repository's health and say how to mend it",
   explain:
-    "Looks at the spec (readable, every task once), the dependencies (missing ones, each cycle in full), the runtime (integrity, schema, clock), whether both planes are in step, the ignore rules and the merge driver. Exit status 1 when something failed; --strict counts warnings too. --fix repairs what can be repaired without deciding for you: ignore rules, the merge driver, outcomes that the spec lacks, a damaged index or runtime (moved aside, never deleted), leftovers of killed processes.",
+    "Looks at the spec (readable, every task once), the dependencies (missing ones, each cycle in full), the runtime (integrity, schema, clock), whether both planes are in step, the product documents that tasks cite, the ignore rules and the merge driver. Exit status 1 when something failed; --strict counts warnings too. --fix repairs what can be repaired without deciding for you: ignore rules, the merge driver, outcomes that the spec lacks, a damaged index or runtime (moved aside, never deleted), leftovers of killed processes.",
   input: Shape({
     fix: Optional(Flag({ description: "Repair what can be repaired safely" })),
     strict: Optional(Flag({ description: "Warnings are failures" })),

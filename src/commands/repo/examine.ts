@@ -33,6 +33,7 @@ export async function examine(context: Context): Promise<Check[]> {
   if (seen !== undefined) {
     examineDependencies(seen, checks);
     examineCycles(seen, checks);
+    if (seen.index.hasPrd()) await (await import("./examine-prd.ts")).examinePrd(context, seen, checks);
   }
   const isUsable = await examineRuntime(context, checks);
   if (seen !== undefined && isUsable) await examineStep(context, seen, checks);

@@ -27,6 +27,7 @@ export default command({
     name: Optional(Text({ minLength: 1, maxLength: 200, description: "Project name (default: the directory's)" })),
     force: Optional(Flag({ description: "Begin a new spec; the old one is kept as a backup" })),
     mcp: Optional(Flag({ description: "Also write .mcp.json and .vscode/mcp.json" })),
+    prd: Optional(Flag({ description: "Also write PRD-PROMPT.md: how to have a product document written" })),
     agents_md: Optional(Flag({ default: true, description: "Write the AGENTS.md section" })),
     git: Optional(Flag({ default: true, description: "Write the clone's ignore rules and merge driver" })),
   }),
@@ -92,6 +93,7 @@ interface Wanted {
   readonly name?: string;
   readonly force?: boolean;
   readonly mcp?: boolean;
+  readonly prd?: boolean;
   readonly agents_md?: boolean;
   readonly git?: boolean;
 }
@@ -144,6 +146,11 @@ async function setUp(target: string, wanted: Wanted, context: Context) {
     note(path, before !== undefined);
   };
   if (wanted.agents_md !== false) extend(join(target, "AGENTS.md"), (text) => withSection(text, guideSection()));
+  if (wanted.prd === true) {
+    const { PRD_PROMPT } = await import("./prd-prompt.ts");
+    // Somebody may have made it their own.
+    extend(join(target, "PRD-PROMPT.md"), (text) => text ?? PRD_PROMPT);
+  }
   if (wanted.mcp === true) {
     const [root, vscode] = [join(target, ".mcp.json"), join(target, ".vscode", "mcp.json")];
     extend(root, (text) => withMcpServer(root, text, "mcpServers"));

@@ -17,7 +17,7 @@ import { formatDuration, formatInstant, HOUR } from "../../core/time.ts";
 import { field, line, list, note, table, title, type View } from "../../core/view.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
-import { look } from "../look.ts";
+import { type Look, look } from "../look.ts";
 import { isSetUp, NOT_SET_UP, SET_UP } from "../set-up.ts";
 import { markNow, untilChanged } from "../task/waiting.ts";
 
@@ -37,6 +37,9 @@ const Output = Shape({
   only_in_runtime: Optional(
     List(Difference, { description: "The file says one thing, the runtime another; the runtime counts" }),
   ),
+  drifted: Optional(
+    Integer({ description: "Tasks to be done whose product context has drifted; `prd check` names them" }),
+  ),
   broken: Optional(List(Shape({ task_id: Text(), line: Integer(), message: Text() }))),
 });
 
@@ -48,7 +51,7 @@ export default command({
   effect: "read",
   summary: "Show where things stand and what to do next",
   explain:
-    "Counts of tasks as they stand in both planes, what is claimable, who holds what until when, and outcomes that only the runtime knows on this branch. Writes nothing. Outside an initialised directory it says so.",
+    "Counts of tasks as they stand in both planes, what is claimable, who holds what until when, outcomes that only the runtime knows on this branch, and how many tasks have drifted from the product documents that they cite. Writes nothing. Outside an initialised directory it says so.",
   tool: true,
   options: { agent_id: "agent" },
   anywhere: true,
@@ -87,7 +90,8 @@ export default command({
 
 async function survey(context: Context, agent_id: string | undefined): Promise<Static<typeof Output>> {
   if (!isSetUp(context)) return { initialized: false };
-  const { header, schedule, seen } = await look(context, "read", agent_id, { unread: true });
+  const looked = await look(context, "read", agent_id, { unread: true });
+  const { header, schedule, seen } = looked;
   const { by_status, claimable } = schedule.counts();
   const { name, default_branch, conventions } = header.project;
   const { branch } = context.head();
@@ -126,6 +130,7 @@ async function survey(context: Context, agent_id: string | undefined): Promise<S
     },
     ...(leases.length === 0 ? {} : { leases }),
     ...(differing.length === 0 ? {} : { only_in_runtime: differing }),
+    ...(await driftOf(context, looked)),
     ...(header.broken.length === 0
       ? {}
       : {
@@ -136,6 +141,14 @@ async function survey(context: Context, agent_id: string | undefined): Promise<S
           })),
         }),
   };
+}
+
+/** How many tasks have drifted. Where no task cites a document nothing is loaded for it. */
+async function driftOf(context: Context, looked: Look): Promise<{ drifted?: number }> {
+  if (!looked.index.hasPrd()) return {};
+  const { citingAhead, countDrifted, openSources } = await import("../prd/sources.ts");
+  const drifted = await countDrifted(openSources(context, looked.index), citingAhead(looked));
+  return drifted === 0 ? {} : { drifted };
 }
 
 function show(output: Static<typeof Output>): View[] {
@@ -184,6 +197,10 @@ function show(output: Static<typeof Output>): View[] {
       ),
       note("To send one back to work: lodestar task reopen ID"),
     );
+  }
+  if (output.drifted !== undefined) {
+    const have = output.drifted === 1 ? "task cites a section that has" : "tasks cite sections that have";
+    views.push(note(`${output.drifted} ${have} changed: lodestar prd check`, "warn"));
   }
   for (const broken of output.broken ?? []) views.push(note(`spec.yaml:${broken.line}: ${broken.message}`, "bad"));
   return views;

@@ -38,7 +38,12 @@ export function claimView(claim: ClaimData): View[] {
     if (context.locks !== undefined) views.push(list(context.locks, "Locks"));
     if (context.prd_source !== undefined) views.push(field("PRD", context.prd_source));
     if (context.prd_excerpt !== undefined) views.push(text(context.prd_excerpt));
-    if (context.truncated === true) views.push(note(`Shortened; all of it: lodestar task show ${claim.task_id}`));
+    for (const { anchor, content, drift } of context.prd_sections ?? []) {
+      views.push(line(drift === undefined ? anchor : `${anchor} (${drift.replace("_", " ")})`, "strong"));
+      if (content !== undefined) views.push(text(content));
+    }
+    if (context.truncated !== undefined)
+      views.push(note(`Shortened; all of it: lodestar ${context.truncated} ${claim.task_id}`));
   }
   const handoff = claim.handoff as { unread: number; messages: { from_agent_id?: string; text: string }[] } | undefined;
   if (handoff !== undefined) {

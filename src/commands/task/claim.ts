@@ -4,7 +4,7 @@ import { formatDuration, readDuration } from "../../core/time.ts";
 import { command } from "../command.ts";
 import { afterClaim, claimView } from "./claim-answer.ts";
 import { ClaimShape } from "./shapes.ts";
-import { type ClaimData, claimData, mayPass, takeThese } from "./taking.ts";
+import { type ClaimData, claimAnswer, mayPass, takeThese } from "./taking.ts";
 import { newTicket, waitFor } from "./waiting.ts";
 
 export default command({
@@ -74,7 +74,9 @@ export default command({
         details: { ...last?.details, ...(last === undefined ? {} : { reason: last.code }) },
       });
     }
-    const claims = granted.map((each) => claimData(each, input.context !== false));
+    // One after the other: what the first works out of a product document, the next remembers.
+    const claims: ClaimData[] = [];
+    for (const each of granted) claims.push(await claimAnswer(context, each, input.context !== false));
     const [first] = claims;
     return (claims.length === 1 && first !== undefined ? first : { claims }) as Static<typeof ClaimShape>;
   },

@@ -1,6 +1,7 @@
+import { LodestarError } from "../../core/errors.ts";
 import { newTaskId } from "../../core/ids.ts";
-import { AgentId, Integer, List, NewTaskId, OneOf, Optional, Shape, TaskId, Text } from "../../core/schema.ts";
-import type { Task } from "../../core/task.ts";
+import { AgentId, Flag, Integer, List, NewTaskId, OneOf, Optional, Shape, TaskId, Text } from "../../core/schema.ts";
+import type { Prd, Task } from "../../core/task.ts";
 import { formatInstant } from "../../core/time.ts";
 import { field, line, list } from "../../core/view.ts";
 import { command } from "../command.ts";
@@ -14,11 +15,17 @@ export default command({
   effect: "write",
   summary: "Create a task",
   explain:
-    "Adds one task to the spec, where its id sorts among its neighbours. Without --id a short random id is made that two branches will not both choose. Dependencies must exist, and must not close a circle. What is created is `ready`, unless --status says todo or blocked.",
+    "Adds one task to the spec, where its id sorts among its neighbours. Without --id a short random id is made that two branches will not both choose. Dependencies must exist, and must not close a circle. With --prd-source the task cites a product document in the repository: what its --prd-ref sections say now is frozen, so that a later edit of one of them is told when the task is claimed (`prd check` tells all). What is created is `ready`, unless --status says todo or blocked.",
   positional: [],
   aliases: { title: "t", description: "d", priority: "p", status: "s", labels: "l", acceptance_criteria: "a" },
-  options: { labels: "label", locks: "lock", acceptance_criteria: "accept", agent_id: "agent" },
-  long_text: ["description"],
+  options: {
+    labels: "label",
+    locks: "lock",
+    acceptance_criteria: "accept",
+    prd_refs: "prd-ref",
+    agent_id: "agent",
+  },
+  long_text: ["description", "prd_excerpt"],
   input: Shape({
     title: Text({ minLength: 1, maxLength: 1000, description: "What is to be done, in a line" }),
     id: Optional(NewTaskId),
@@ -30,10 +37,23 @@ export default command({
     locks: Optional(List(Text({ minLength: 1 }), { description: "Glob of files that the task owns while claimed" })),
     acceptance_criteria: Optional(List(Text({ minLength: 1 }), { description: "Acceptance criterion" })),
     feature: Optional(Text({ minLength: 1, description: "Feature that the task belongs to" })),
+    prd_source: Optional(Text({ minLength: 1, description: "Product document in the repository, such as PRD.md" })),
+    prd_refs: Optional(List(Text({ minLength: 1 }), { description: "Section of it, such as #log-in" })),
+    prd_excerpt: Optional(Text({ maxLength: 100_000, description: "Words of it to keep in the task" })),
+    validate_prd: Optional(Flag({ default: true, description: "Require the document and its sections to be there" })),
     agent_id: Optional(AgentId),
   }),
   output: Shape(taskFields),
-  errors: ["AGENT_NOT_FOUND", "ID_TAKEN", "INVALID_ID", "TASK_NOT_FOUND", "DEPENDENCY_CYCLE"],
+  errors: [
+    "AGENT_NOT_FOUND",
+    "ID_TAKEN",
+    "INVALID_ID",
+    "TASK_NOT_FOUND",
+    "DEPENDENCY_CYCLE",
+    "PATH_NOT_FOUND",
+    "ANCHOR_NOT_FOUND",
+    "PRD_OUTSIDE_REPOSITORY",
+  ],
   examples: [
     {
       line: 'lodestar task create --id TASK-001 --title "Login form" --priority 1 --label feature',
@@ -43,9 +63,17 @@ export default command({
       line: 'lodestar task create --title "Logout" --depends-on TASK-001 --lock "src/auth/**"',
       shows: "After another, owning its files",
     },
+    {
+      line: "lodestar task create --title Cache --prd-source PRD.md --prd-ref '#cache'",
+      shows: "With the section it comes from",
+    },
   ],
   run: async (input, context) => {
-    const { feature, agent_id: _, id: wanted, ...fields } = input;
+    const { feature, agent_id: _, id: wanted, prd_source, prd_refs, prd_excerpt, validate_prd, ...fields } = input;
+    if (prd_source === undefined && (prd_refs !== undefined || prd_excerpt !== undefined))
+      throw new LodestarError("USAGE", "A section or an excerpt needs the document that it is from: --prd-source", {
+        hint: "Add `--prd-source FILE`.",
+      });
     const agent_id = context.actor(input.agent_id);
     await requireRegistered(context, agent_id);
     const runtime = await context.runtime();
@@ -55,7 +83,11 @@ export default command({
       now,
     });
     const known = await runtime.lookup([plan.id]);
-    const task = newTask({ ...(fields as Partial<Task> & { title: string }), id: plan.id }, plan.now);
+    const prd =
+      prd_source === undefined
+        ? {}
+        : { prd: await freezeFor(context, { source: prd_source, refs: prd_refs, excerpt: prd_excerpt }, validate_prd) };
+    const task = newTask({ ...(fields as Partial<Task> & { title: string }), ...prd, id: plan.id }, plan.now);
     const made = await context.spec.locked((session) =>
       session.save((index) => {
         // A repeat whose first try was saved before it could answer.
@@ -91,6 +123,21 @@ export default command({
     ...(depends_on === undefined ? [] : [list(depends_on, "Waits for")]),
   ],
 });
+
+async function freezeFor(
+  context: Context,
+  {
+    source,
+    refs = [],
+    excerpt,
+  }: { source: string; refs?: readonly string[] | undefined; excerpt?: string | undefined },
+  strict = true,
+): Promise<Prd> {
+  const [{ freeze }, { openSources }] = await Promise.all([import("../prd/freeze.ts"), import("../prd/sources.ts")]);
+  const sources = openSources(context, await context.spec.index("write"));
+  const citation = { source, refs: refs.map((anchor) => ({ anchor })), ...(excerpt === undefined ? {} : { excerpt }) };
+  return freeze(sources, context.cwd, citation, strict);
+}
 
 /** Roughly how many tasks there are, for the length of a new id. */
 async function roughCount(context: Context): Promise<number> {

@@ -16,9 +16,10 @@ import {
   type Static,
   TaskId,
   Text,
+  Union,
   Unknown,
 } from "../../core/schema.ts";
-import type { Task } from "../../core/task.ts";
+import type { Prd, Task } from "../../core/task.ts";
 import { formatInstant } from "../../core/time.ts";
 import { line, list, note } from "../../core/view.ts";
 import type { RuntimeTask } from "../../runtime/store.ts";
@@ -46,6 +47,27 @@ export const ImportedTask = Shape(
     priority: Optional(Integer()),
     status: Optional(OneOf(["todo", "ready", "blocked"])),
     feature: Optional(Text({ minLength: 1 })),
+    prd: Optional(
+      Shape(
+        {
+          source: Text({ minLength: 1 }),
+          refs: Optional(
+            List(
+              Union([
+                Text({ minLength: 1 }),
+                Shape(
+                  { anchor: Text({ minLength: 1 }), lines: Optional(List(Integer())), hash: Optional(Text()) },
+                  { additionalProperties: false },
+                ),
+              ]),
+            ),
+          ),
+          excerpt: Optional(Text({ maxLength: 100_000 })),
+          prd_hash: Optional(Text()),
+        },
+        { additionalProperties: false },
+      ),
+    ),
   },
   { additionalProperties: false },
 );
@@ -58,7 +80,7 @@ export default command({
   effect: "write",
   summary: "Create many tasks in one call, all or none",
   explain:
-    "Reads YAML or JSON: {defaults?, tasks}, where tasks is a mapping of ids as in spec.yaml or a list. A task without id gets one; `ref` names it within the file, so that others can depend on it. Everything is checked before anything is written: ids, dependencies, circles. For ids that exist: --on-existing error (default), skip, or update (planning fields only; an outcome is never touched).",
+    "Reads YAML or JSON: {defaults?, tasks}, where tasks is a mapping of ids as in spec.yaml or a list. A task without id gets one; `ref` names it within the file, so that others can depend on it. `prd: {source, refs: ['#section'], excerpt}` cites a product document: the sections are frozen as they are now, unless they carry a hash from before. Everything is checked before anything is written: ids, dependencies, circles. For ids that exist: --on-existing error (default), skip, or update (planning fields only; an outcome is never touched).",
   tool: true,
   positional: ["file"],
   options: { agent_id: "agent" },
@@ -78,7 +100,16 @@ export default command({
     ids: Optional(Dictionary(Text(), TaskId)),
     dry_run: Optional(Flag()),
   }),
-  errors: ["AGENT_NOT_FOUND", "ID_TAKEN", "INVALID_ID", "TASK_NOT_FOUND", "DEPENDENCY_CYCLE", "PATH_NOT_FOUND"],
+  errors: [
+    "AGENT_NOT_FOUND",
+    "ID_TAKEN",
+    "INVALID_ID",
+    "TASK_NOT_FOUND",
+    "DEPENDENCY_CYCLE",
+    "PATH_NOT_FOUND",
+    "ANCHOR_NOT_FOUND",
+    "PRD_OUTSIDE_REPOSITORY",
+  ],
   examples: [
     { line: "lodestar task import plan.yaml --dry-run", shows: "Look before" },
     { line: "lodestar task import - < plan.json", shows: "From another program" },
@@ -134,7 +165,8 @@ export async function importTasks(
   const index = await context.spec.index(input.dry_run === true ? "read" : "write");
   const fresh = name(items, context, index);
   const runtime = input.dry_run === true ? await context.runtimeIfAny() : await context.runtime();
-  const { named, now } = input.dry_run === true ? fresh : await settledPlan(context, fresh);
+  const { named: settled, now } = input.dry_run === true ? fresh : await settledPlan(context, fresh);
+  const named = await withProduct(context, index, settled);
   const known = (await runtime?.lookup(named.map(({ id }) => id))) ?? [];
   if (input.dry_run === true) return { planned: plan(index, named, known, mode, now, false), named };
   const planned = await context.spec.locked(async (session) => {
@@ -153,8 +185,40 @@ export async function importTasks(
   return { planned, named };
 }
 
-interface Named extends Item {
+interface Settled extends Item {
   readonly id: string;
+}
+
+/** With its product context frozen. */
+interface Named extends Omit<Settled, "prd"> {
+  readonly prd?: Prd;
+}
+
+/** Freezes what the tasks cite; each document is read once. */
+async function withProduct(context: Context, index: SpecIndex, settled: readonly Settled[]): Promise<Named[]> {
+  if (settled.every(({ prd }) => prd === undefined)) return settled.map(({ prd: _, ...rest }) => rest);
+  const [{ freeze }, { openSources }] = await Promise.all([import("../prd/freeze.ts"), import("../prd/sources.ts")]);
+  const sources = openSources(context, index);
+  const named: Named[] = [];
+  for (const item of settled) {
+    const { prd, ...rest } = item;
+    if (prd === undefined) {
+      named.push(rest);
+      continue;
+    }
+    try {
+      const refs = (prd.refs ?? []).map((ref) => (typeof ref === "string" ? { anchor: ref } : ref));
+      named.push({ ...rest, prd: await freeze(sources, context.cwd, { ...prd, refs }, true) });
+    } catch (error) {
+      if (!(error instanceof LodestarError)) throw error;
+      const { code, message, details } = error;
+      throw new LodestarError(code, `${item.id}: ${message}`, {
+        details: { task_id: item.id, ...details },
+        ...(code === "ANCHOR_NOT_FOUND" ? { hint: error.hint } : {}),
+      });
+    }
+  }
+  return named;
 }
 
 interface Plan {
@@ -240,7 +304,7 @@ function name(
   items: readonly Item[],
   context: Context,
   index: SpecIndex,
-): { readonly named: Named[]; readonly now: string } {
+): { readonly named: Settled[]; readonly now: string } {
   const refs = new Map<string, string>();
   const ids = new Set<string>();
   const size = index.count() + items.length;

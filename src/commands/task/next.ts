@@ -181,7 +181,7 @@ async function claimFirst(
   agent_id: string,
   { ttl, another = false }: { readonly ttl?: string; readonly another?: boolean },
 ): Promise<ClaimData | undefined> {
-  const [{ claimData, takeNext }, { newTicket, waitFor }] = await Promise.all([
+  const [{ claimAnswer, takeNext }, { newTicket, waitFor }] = await Promise.all([
     import("./taking.ts"),
     import("./waiting.ts"),
   ]);
@@ -195,7 +195,7 @@ async function claimFirst(
   };
   const attempt = () => takeNext(context, taking, { another, ...(label === undefined ? {} : { label }) });
   const got = ticket === undefined ? await attempt() : await waitFor(context, patience, ticket, attempt);
-  return got === undefined ? undefined : claimData(got, true);
+  return got === undefined ? undefined : claimAnswer(context, got, true);
 }
 
 function describeLeft({ claimed, waiting, to_review, blocked }: Left): string {

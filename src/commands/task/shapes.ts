@@ -20,9 +20,10 @@ import { type Message, SEVERITIES } from "../../runtime/store.ts";
 /** Where a task's work is, if in Git. */
 export const CompletedInShape = Shape({ branch: Text(), commit: Optional(Text()) });
 
+export const PrdRefShape = Shape({ anchor: Text(), lines: Optional(Unknown()), hash: Optional(Text()) });
 export const PrdShape = Shape({
   source: Text(),
-  refs: Optional(List(Shape({ anchor: Text(), lines: Optional(Unknown()), hash: Optional(Text()) }))),
+  refs: Optional(List(PrdRefShape)),
   excerpt: Optional(Text()),
   prd_hash: Optional(Text()),
 });
@@ -111,7 +112,16 @@ export const ContextShape = Shape({
   locks: Optional(List(Text())),
   prd_source: Optional(Text()),
   prd_excerpt: Optional(Text()),
-  truncated: Optional(Flag({ description: "Something was cut; the whole is in `task show`" })),
+  prd_sections: Optional(
+    List(
+      Shape({
+        anchor: Text(),
+        content: Optional(Text()),
+        drift: Optional(OneOf(["moved", "edited", "missing", "source_missing"])),
+      }),
+    ),
+  ),
+  truncated: Optional(Text({ description: "Something was cut: the command that tells all of it" })),
 });
 
 export const HandoffShape = Shape({ unread: Integer(), messages: List(MessageShape) });

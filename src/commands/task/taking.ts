@@ -270,7 +270,7 @@ export interface ClaimData extends Record<string, unknown> {
 }
 
 /** The answer for one granted lease. */
-export function claimData({ grant, task }: Taken, withContext: boolean): ClaimData {
+function claimData({ grant, task }: Taken, withContext: boolean): ClaimData {
   const { lease, already, handoff } = grant;
   return {
     lease_id: lease.lease_id,
@@ -285,6 +285,18 @@ export function claimData({ grant, task }: Taken, withContext: boolean): ClaimDa
       ? {}
       : { handoff: { unread: handoff.unread, messages: handoff.messages.map(messageData) } }),
   };
+}
+
+/**
+ * The answer for one granted lease, with what became of the product document that the task cites. For a task that cites none, nothing more
+ * is loaded than for {@link claimData}.
+ */
+export async function claimAnswer(context: Context, granted: Taken, withContext: boolean): Promise<ClaimData> {
+  const data = claimData(granted, withContext);
+  const prd = granted.task?.prd;
+  if (granted.task === undefined || prd === undefined) return data;
+  const { withProduct } = await import("./product.ts");
+  return withProduct(context, data, { ...granted.task, prd });
 }
 
 /** True for refusals that time may lift: worth waiting for. */
