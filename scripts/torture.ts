@@ -1,7 +1,8 @@
 /**
  * Breaks Lodestar on purpose, for as long as wanted (docs/concepts/testing.md).
  *
- *   bun scripts/torture.ts --simulate [--seed N] [--minutes M] [--workers W]
+ *   bun run torture [--seed N] [--minutes M] [--workers W]              real processes, killed and stopped
+ *   bun run torture --simulate [--seed N] [--minutes M] [--workers W]   histories that a seed decides
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
@@ -12,14 +13,14 @@ const { values } = parseArgs({
     simulate: { type: "boolean", default: false },
     seed: { type: "string", default: "1" },
     minutes: { type: "string", default: "1" },
-    workers: { type: "string", default: String(availableParallelism()) },
+    workers: { type: "string" },
   },
 });
 
+const [seed, minutes] = [Number(values.seed), Number(values.minutes)];
 if (values.simulate) {
   const { simulateForLong } = await import("./torture/simulate.ts");
-  const { seed, minutes, workers } = values;
-  process.exit(await simulateForLong({ seed: Number(seed), minutes: Number(minutes), workers: Number(workers) }));
+  process.exit(await simulateForLong({ seed, minutes, workers: Number(values.workers ?? availableParallelism()) }));
 }
-console.error("Say what to do: --simulate.");
-process.exit(64);
+const { tortureForLong } = await import("./torture/processes.ts");
+process.exit(await tortureForLong({ seed, minutes, workers: Number(values.workers ?? 8) }));

@@ -2,6 +2,15 @@ import { Database } from "bun:sqlite";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { parse as parseStrictly } from "yaml";
 import {
+  keyOfRow,
+  type LeaseRow,
+  type OutboxRow,
+  outcomeOfRow,
+  readLeases,
+  readOutbox,
+  readOutcomes,
+} from "../support/runtime-tables.ts";
+import {
   claimableIds,
   effective,
   holds,
@@ -18,44 +27,9 @@ import {
   satisfied,
   statusOf,
 } from "./lattice.ts";
+import { misreported, Violation, waitsForWork } from "./promises.ts";
 import type { Worktree, World } from "./world.ts";
 
-/** A promise of model.md that a history broke. */
-export class Violation extends Error {
-  readonly promise: string;
-  constructor(promise: string, message: string) {
-    super(`${promise}: ${message}`);
-    this.promise = promise;
-  }
-}
-
-interface LeaseRow {
-  readonly fencing_token: number;
-  readonly task_id: string;
-  readonly created_at: string;
-  readonly lease_id: string;
-  readonly kind: string;
-  readonly agent_id: string;
-  readonly session: string;
-  readonly reopens: string;
-  readonly granted_at: number;
-  readonly expires_at: number;
-  readonly ended: string | null;
-}
-interface OutcomeRow {
-  readonly task_id: string;
-  readonly created_at: string;
-  readonly version: number;
-  readonly reopens: string;
-  readonly rank: number;
-  readonly verified: number;
-}
-interface OutboxRow extends OutcomeRow {
-  readonly outbox_id: number;
-  readonly target_worktree: string;
-  readonly target_branch: string;
-  readonly change: string;
-}
 interface ClockRow {
   readonly clock_offset: number;
   readonly last_now: number;
@@ -102,13 +76,6 @@ export interface Call {
 
 // biome-ignore lint/suspicious/noExplicitAny: requests and results of every method of the store.
 type Json = any;
-
-const outcomeOf = (row: OutcomeRow): Outcome => ({
-  reopens: JSON.parse(row.reopens),
-  rank: row.rank,
-  verified: row.verified === 1,
-});
-const keyOfRow = (row: { task_id: string; created_at: string }): string => keyText(row.task_id, row.created_at);
 
 /** What a command recorded for a worktree and branch. */
 interface Committed {
@@ -208,19 +175,12 @@ export class Checker {
       this.#offset = clock?.clock_offset ?? 0;
       this.#last = clock?.last_now ?? 0;
     }
-    const leases = this.#rows<LeaseRow>(
-      "select fencing_token, task_id, created_at, lease_id, kind, agent_id, session, reopens, granted_at, expires_at, ended from lease order by fencing_token",
-    );
-    const outcomes = this.#rows<OutcomeRow>(
-      "select task_id, created_at, version, reopens, rank, verified from outcome",
-    );
-    const outbox = this.#rows<OutboxRow>(
-      "select outbox_id, target_worktree, target_branch, change, task_id, created_at, version, reopens, rank, verified from outbox order by outbox_id",
-    );
     return {
-      leases: new Map(leases.map((row) => [row.fencing_token, row])),
-      outcomes: new Map(outcomes.map((row) => [keyOfRow(row), { ...outcomeOf(row), version: row.version }])),
-      outbox: new Map(outbox.map((row) => [row.outbox_id, row])),
+      leases: new Map(readLeases(this.#db).map((row) => [row.fencing_token, row])),
+      outcomes: new Map(
+        readOutcomes(this.#db).map((row) => [keyOfRow(row), { ...outcomeOfRow(row), version: row.version }]),
+      ),
+      outbox: new Map(readOutbox(this.#db).map((row) => [row.outbox_id, row])),
       clock: this.#rows<ClockRow>("select clock_offset, last_now, last_seq from runtime")[0],
       events: this.#rows<Snapshot["events"]>(
         "select coalesce(max(seq), 0) as top, count(*) as count from event",
@@ -686,7 +646,7 @@ export class Checker {
           owner !== undefined && !owner.gone,
           () => "A row of a worktree that is there was taken over.",
         );
-        const outcome = outcomeOf(row);
+        const outcome = outcomeOfRow(row);
         this.#committed.push({
           target: `${now.target_worktree} ${now.target_branch}`,
           key: keyOfRow(row),
@@ -710,7 +670,7 @@ export class Checker {
     this.#never(
       "T2",
       "a row is settled before the spec holds it",
-      task?.key !== keyOfRow(row) || !holds(task.outcome, outcomeOf(row)),
+      task?.key !== keyOfRow(row) || !holds(task.outcome, outcomeOfRow(row)),
       () => `The outbox row of ${row.task_id} was cleared; the spec of ${call.worktree.name} does not hold it.`,
     );
   }
@@ -1059,16 +1019,13 @@ export class Checker {
   audit(worktree: Worktree, listed: Json, next: Json): void {
     const { outcomes, leases } = existsSync(this.#world.runtime) ? this.snapshot() : EMPTY;
     const tasks = readTasks(worktree.text);
-    const said = new Map<string, string>(listed.tasks.map((item: Json) => [item.id, item.status]));
-    for (const task of tasks.values()) {
-      const truth = statusOf(task, outcomes);
-      this.#never(
-        "T1",
-        "a worktree shows another status than the join",
-        said.get(task.id) !== truth,
-        () => `${worktree.name} says that ${task.id} is ${said.get(task.id)}; it is ${truth}.`,
-      );
-    }
+    const wrong = misreported(tasks, outcomes, listed.tasks);
+    this.#never(
+      "T1",
+      "a worktree shows another status than the join",
+      wrong !== undefined,
+      () => `${worktree.name} says that ${wrong}.`,
+    );
     const expected = this.claimable(worktree);
     const offered: string[] = next.tasks.map((item: Json) => item.id);
     this.#never(
@@ -1148,13 +1105,10 @@ export class Checker {
       if (owner === undefined || owner.gone) continue;
       const task = readTasks(this.#world.contentOf(row.target_branch)).get(row.task_id);
       if (task?.key !== keyOfRow(row)) continue;
-      const outcome = outcomeOf(row);
-      const waits =
-        row.change === "verify" && (task.outcome.rank < 1 || !sameRound(task.outcome.reopens, outcome.reopens));
       this.#never(
         "T2",
         "a row waits although its branch was there",
-        !waits,
+        !waitsForWork(row, task),
         () => `The outbox row of ${row.task_id} for ${row.target_branch} was never written.`,
       );
     }
@@ -1168,13 +1122,10 @@ export class Checker {
       if (row.target_worktree !== worktree.root || row.target_branch !== worktree.branch) continue;
       const task = tasks.find((one) => one.key === keyOfRow(row));
       if (task === undefined) continue;
-      const outcome = outcomeOf(row);
-      const waits =
-        row.change === "verify" && (task.outcome.rank < 1 || !sameRound(task.outcome.reopens, outcome.reopens));
       this.#never(
         "T2",
         "a command leaves what it could write",
-        !waits,
+        !waitsForWork(row, task),
         () => `A command on ${worktree.branch} did not write ${row.task_id} (${row.change}).`,
       );
     }

@@ -10,9 +10,10 @@ import type { RuntimeStore } from "../../src/runtime/store.ts";
 import type { SpecPlane, SpecSession } from "../../src/spec/plane.ts";
 import { openContext } from "../../src/wire.ts";
 import { SeededRandom } from "../support/clock.ts";
-import { type Call, Checker, type Snapshot, Violation } from "./checker.ts";
+import { type Call, Checker, type Snapshot } from "./checker.ts";
 import type { Fault } from "./faults.ts";
 import { readTasks } from "./lattice.ts";
+import { Violation } from "./promises.ts";
 import { Crash, type Fiber, Scheduler } from "./scheduler.ts";
 import { BRANCHES, type Worktree, World } from "./world.ts";
 
