@@ -127,7 +127,16 @@ class Wiring implements Context {
   }
 
   get initialized(): boolean {
-    return this.#specPlace !== undefined && existsSync(specPath(this.#specPlace));
+    const place = this.#specPlace;
+    return place !== undefined && (existsSync(specPath(place)) || this.#isBeingReplaced(place));
+  }
+
+  /** Git takes a file away before it writes it anew: until then it counts as there, and whoever reads it waits. */
+  #isBeingReplaced(place: Place): boolean {
+    const { git_index_lock } = specPaths(place);
+    // In a hook of `git commit` the lock is the caller's own.
+    if (git_index_lock === undefined || this.env.GIT_INDEX_FILE !== undefined) return false;
+    return existsSync(git_index_lock) && existsSync(dirname(specPath(place)));
   }
 
   get spec(): SpecPlane {

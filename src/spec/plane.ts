@@ -1,4 +1,4 @@
-import { lstatSync, realpathSync } from "node:fs";
+import { existsSync, lstatSync, realpathSync } from "node:fs";
 import { LodestarError } from "../core/errors.ts";
 import { fault } from "../core/fault.ts";
 import { newReopenId, type Random } from "../core/ids.ts";
@@ -42,6 +42,11 @@ export interface SpecSession {
 const ATTEMPTS = 50;
 /** How often the index is brought up to date again because the file or the index changed meanwhile. */
 const REFRESHES = 5;
+/** How long Git may take to put a file where it has just taken one away (S3). */
+const GIT_PATIENCE: Millis = 2000;
+/** How often an empty file is looked at again before it is saved over, and how long each time. */
+const EMPTY_LOOKS = 10;
+const EMPTY_PAUSE: Millis = 20;
 
 /** The spec plane of one worktree: a fresh index to read, and sessions to edit. */
 export class SpecPlane {
@@ -97,11 +102,7 @@ export class SpecPlane {
   }
 
   async #fresh(mode: "read" | "write"): Promise<SpecIndex> {
-    const key = this.key();
-    if (key === undefined)
-      throw new LodestarError("NOT_INITIALIZED", `There is no ${this.paths.spec}`, {
-        details: { path: this.paths.spec },
-      });
+    const key = this.key() ?? (await this.#afterGit());
     const index = await this.#open(mode);
     index.beginRead();
     const header = index.header();
@@ -126,7 +127,7 @@ export class SpecPlane {
   /** Reads the file and brings the index up to date; falls back to memory when the index cannot be written. */
   async #refresh(index: SpecIndex): Promise<SpecIndex> {
     for (let attempt = 0; ; attempt += 1) {
-      const read = this.#read();
+      const read = await this.#read();
       const digest = Bun.hash(read.bytes).toString(36);
       index.beginRead();
       const header = index.header();
@@ -157,13 +158,28 @@ export class SpecPlane {
     }
   }
 
-  #read(): SpecBytes {
-    const read = readSpecBytes(this.paths.spec, this.#services.clock.now());
-    if (read === undefined)
-      throw new LodestarError("NOT_INITIALIZED", `There is no ${this.paths.spec}`, {
-        details: { path: this.paths.spec },
-      });
-    return read;
+  async #read(): Promise<SpecBytes> {
+    for (;;) {
+      const read = readSpecBytes(this.paths.spec, this.#services.clock.now());
+      if (read !== undefined) return read;
+      await this.#afterGit();
+    }
+  }
+
+  /**
+   * Git takes a file away before it writes it anew: while its lock is there, the new one is awaited.
+   * @throws LodestarError `NOT_INITIALIZED` when there is none.
+   */
+  async #afterGit(): Promise<SpecKey> {
+    const { spec, git_index_lock: lock } = this.paths;
+    for (let waited = 0; ; waited += 10) {
+      const isBusy = lock !== undefined && waited < GIT_PATIENCE && existsSync(lock);
+      // Looked at after the lock: what Git put there before it let go is seen.
+      const key = this.key();
+      if (key !== undefined) return key;
+      if (!isBusy) throw new LodestarError("NOT_INITIALIZED", `There is no ${spec}`, { details: { path: spec } });
+      await Bun.sleep(10);
+    }
   }
 
   /** Runs `body` under the cross-process spec lock (S3). */
@@ -183,8 +199,13 @@ export class SpecPlane {
       const header = index.header();
       const edits = makeEdits(index);
       if (edits.length === 0) return false;
-      const read = this.#read();
+      const read = await this.#read();
       if (header === undefined || read.key !== header.key) continue;
+      // An editor that saves in place empties the file first: what it is about to write must not go to a replaced file.
+      if (read.bytes.length === 0 && attempt < EMPTY_LOOKS) {
+        await Bun.sleep(EMPTY_PAUSE);
+        continue;
+      }
       // Loaded late: a call that only reads a fresh index needs neither the reader nor the editor of YAML.
       const [{ applyEdits, StaleBlock }, { saveSpec }] = await Promise.all([
         import("./document.ts"),
@@ -225,7 +246,9 @@ export class SpecPlane {
 
   /** A symlinked spec is followed, not replaced (S2). */
   #realPath(): string {
-    return lstatSync(this.paths.spec).isSymbolicLink() ? realpathSync(this.paths.spec) : this.paths.spec;
+    // Gone since it was read: the save compares the key, and starts over.
+    const isLink = lstatSync(this.paths.spec, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+    return isLink ? realpathSync(this.paths.spec) : this.paths.spec;
   }
 }
 

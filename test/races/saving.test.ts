@@ -295,6 +295,36 @@ test("S3: while Git writes its index the save waits, and then starts over if the
   expect(Object.keys(here.file()).sort()).toEqual(["M", "N", "T"]);
 });
 
+test("S3: a spec that Git has taken away to write it anew is waited for", async () => {
+  using here = await fleet();
+  here.tasks(["M"]);
+  const [spec, lock] = [join(here.path, ".lodestar/spec.yaml"), join(here.path, ".git/index.lock")];
+  writeFileSync(lock, "");
+  renameSync(spec, `${spec}.away`);
+  const asking = [here.call("task create --id T --title N"), here.call("task list"), here.call("status")];
+  // Long enough for a command that does not wait; one that does may be as late as it likes.
+  await Bun.sleep(500);
+  renameSync(`${spec}.away`, spec);
+  unlinkSync(lock);
+  for (const { exit, stdout } of await Promise.all(asking)) {
+    expect(stdout).not.toContain("NOT_INITIALIZED");
+    expect(exit).toBe(0);
+  }
+  expect(Object.keys(here.file()).sort()).toEqual(["M", "T"]);
+});
+
+test("S3: where Git's lock is left and the spec is gone for good, that is said; a hook of the commit does not wait", async () => {
+  using here = await fleet();
+  await here.join("A");
+  here.git("add", "-A");
+  unlinkSync(join(here.path, ".lodestar/spec.yaml"));
+  writeFileSync(join(here.path, ".git/index.lock"), "");
+  await here.refused("NOT_INITIALIZED", "task list");
+  const env = { LODESTAR_AGENT: "A", GIT_INDEX_FILE: join(here.path, ".git/index") };
+  const hooked = await here.call("git hook pre-commit", { env });
+  expect(hooked.json).toMatchObject({ ok: true, data: { acted: false }, warnings: [] });
+});
+
 test("S3: an index.lock that a crashed Git left behind delays a save, and does not stop it", async () => {
   using here = await fleet();
   writeFileSync(join(here.path, ".git/index.lock"), "");

@@ -299,7 +299,7 @@ const EVENT_OF: Readonly<Record<string, string>> = {
 function* checkOutcomes(asks: readonly Ask[], found: Found): Iterable<Violation> {
   const events = Map.groupBy(found.events, (event) => `${event.type} ${event.task_id}`);
   for (const ask of asks) {
-    const type = EVENT_OF[ask.asked.command];
+    const type = ask.asked.args.includes("--verify") ? "task.verified" : EVENT_OF[ask.asked.command];
     if (type === undefined || !isOk(ask)) continue;
     for (const task of recordedBy(ask)) {
       const [from, to] = [since(asks, ask), ask.answered.at];

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SeededRandom } from "../support/clock.ts";
 import { readEvents, readLeases, readOutbox, readOutcomes } from "../support/runtime-tables.ts";
-import { type Arena, type Counts, makeArena, type Worktree } from "./arena.ts";
+import { type Arena, BRANCHES, type Counts, makeArena, type Worktree } from "./arena.ts";
 import { type Judgement, judge } from "./checker.ts";
 import { type Doctor, type Found, HistoryFile } from "./history.ts";
 import { person, settle } from "./strangers.ts";
@@ -49,23 +49,26 @@ async function lookForEverything(arena: Arena): Promise<Found> {
   const { worktrees } = arena;
   const doctors: Doctor[] = [];
   const leftovers: string[] = [];
-  for (const worktree of worktrees) {
+  const specs: Found["specs"][number][] = [];
+  const finish = async (worktree: Worktree): Promise<void> => {
     await settle(arena, worktree);
     // Whoever comes next heals, and sweeps up after the dead.
-    await ok(arena, worktree, "task", "update", "S01", "--add-label", `last-${worktree.name}`);
+    await ok(arena, worktree, "task", "update", "S01", "--add-label", `last-${arena.serial()}`);
     doctors.push(await heal(arena, worktree));
     leftovers.push(...left(worktree));
     await arena.git(worktree, "commit", "-q", "-a", "-m", "Last work");
-  }
-  const specs = await Promise.all(
-    worktrees.map(async (worktree) => ({
-      root: worktree.root,
-      branch: (await arena.git(worktree, "branch", "--show-current")).out.trim(),
-      text: readFileSync(worktree.spec, "utf8"),
-    })),
-  );
+    const branch = (await arena.git(worktree, "branch", "--show-current")).out.trim();
+    specs.push({ root: worktree.root, branch, text: readFileSync(worktree.spec, "utf8") });
+  };
   const [first] = worktrees;
   if (first === undefined) throw new Error("There is no worktree.");
+  for (const worktree of worktrees) await finish(worktree);
+  // An outcome is written on the branch where it was made: the one that nobody is on has its turn too.
+  for (const branch of BRANCHES.filter((name) => specs.every((spec) => spec.branch !== name))) {
+    const { exit, out } = await arena.git(first, "checkout", "-q", branch);
+    if (exit !== 0) throw new Error(`At the end, git checkout ${branch}: ${out}`);
+    await finish(first);
+  }
   doctors.push(await mergeAll(arena, first));
   const { tasks } = await ok(arena, first, "task", "list", "--include-deleted", "--limit", "100000");
   const damaged = integrity(worktrees);
