@@ -1,6 +1,6 @@
 /** Real merges, rebases and cherry-picks with the driver; hosts' textual merges without it, and what `git resolve` makes of them. */
 import { expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readSpec } from "../../src/spec/document.ts";
 import { type Repository, repository } from "../git/repository.ts";
@@ -249,4 +249,28 @@ test("install is idempotent, uninstall leaves nothing, doctor says and mends", a
   expect(fixed.json.data.fixed).toContain("merge driver installed; commit .gitattributes");
   expect(fixed.json.data.checks).toContainEqual(expect.objectContaining({ name: "merging", status: "pass" }));
   expect(await Bun.file(join(repo.path, ".git", "config")).text()).toBe(config);
+});
+
+test("S3: what is saved after `git merge` has looked at the file, and before it takes its lock, is merged too", async () => {
+  using repo = await repository();
+  await neighbours(repo);
+  const spec = join(repo.path, ".lodestar", "spec.yaml");
+  const next = join(repo.here.base, "next.yaml");
+  await repo.lodestar("task", "create", "--id", "SAVED", "--title", "Just now");
+  renameSync(spec, next);
+  repo.git("checkout", "--", ".lodestar/spec.yaml");
+  // Git believes what it saw before: at the driver's start the file is another already.
+  const driver = `mv ${next} .lodestar/spec.yaml; lodestar git merge-driver %O %A %B %P`;
+  repo.git("config", "merge.lodestar.driver", driver);
+  expect(repo.tryGit(["merge", "--no-edit", "feat"])).toMatchObject({ exit: 0 });
+  expect(await statuses(repo.spec())).toEqual({ ...MERGED, SAVED: "ready" });
+});
+
+test("S3: a file that was changed before the merge is left as it is, and the merge refused", async () => {
+  using repo = await repository();
+  await neighbours(repo);
+  await repo.lodestar("task", "create", "--id", "SAVED", "--title", "Not committed");
+  const before = repo.spec();
+  expect(repo.tryGit(["merge", "--no-edit", "feat"]).exit).not.toBe(0);
+  expect(repo.spec()).toBe(before);
 });

@@ -6,6 +6,7 @@ import { git } from "../../git/run.ts";
 import { mergeSpecs } from "../../spec/merge.ts";
 import { command } from "../command.ts";
 import { ConflictShape, CyclesShape, conflictError, readVersion, unmergedError, warnOf } from "./report.ts";
+import { savedSince } from "./unsaved.ts";
 
 export default command({
   name: "git.merge_driver",
@@ -31,7 +32,9 @@ export default command({
       ours: readVersion(context, input.ours),
       theirs: readVersion(context, input.theirs),
     };
-    const merge = await mergeSpecs(versions);
+    const saved = input.path === undefined ? undefined : savedSince(context, input.ours, input.path);
+    const withSaved = saved === undefined ? undefined : await mergeSpecs({ ...versions, ours: saved });
+    const merge = withSaved?.kind === "merged" ? withSaved : await mergeSpecs(versions);
     const target = resolve(context.cwd, input.ours);
     if (merge.kind !== "merged") {
       // Git's own merge, so that both versions are in the file; a conflict even where the lines happen to fit.
