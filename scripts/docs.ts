@@ -10,9 +10,12 @@ import type { AnyCommand } from "../src/commands/command.ts";
 import { GROUPS, REGISTRY } from "../src/commands/registry.ts";
 import { CODES } from "../src/core/errors.ts";
 import { escapeMarkdown, fenced, markdownTable } from "../src/render/markdown.ts";
+import { readReport, torturePage } from "./torture/report.ts";
 
 const FOLDER = join(import.meta.dir, "..", "docs", "reference");
 const MARK = "<!-- Written by scripts/docs.ts (bun run docs). Change the command instead. -->";
+const TORTURE_MARK =
+  "<!-- Written by scripts/docs.ts (bun run docs) from torture.json, which `bun run torture --report` writes. -->";
 /** Page of the commands that stand in no group. */
 const TOP = "lodestar";
 
@@ -123,6 +126,7 @@ async function pages(): Promise<Map<string, string>> {
     found.set(`${group}.md`, `${[title, MARK, summary, ...globals, ...sections].join("\n\n")}\n`);
   }
   found.set("errors.md", errorsPage());
+  found.set("torture.md", torturePage(readReport(), TORTURE_MARK));
   return found;
 }
 

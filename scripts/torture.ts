@@ -1,8 +1,10 @@
 /**
  * Breaks Lodestar on purpose, for as long as wanted (docs/concepts/testing.md).
  *
- *   bun run torture [--seed N] [--minutes M] [--workers W]              real processes, killed and stopped
- *   bun run torture --simulate [--seed N] [--minutes M] [--workers W]   histories that a seed decides
+ *   bun run torture [--seed N] [--minutes M] [--workers W] [--report]              real processes, killed and stopped
+ *   bun run torture --simulate [--seed N] [--minutes M] [--workers W] [--report]   histories that a seed decides
+ *
+ * `--report` writes what came of it into docs/reference/torture.md.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
@@ -14,13 +16,16 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     minutes: { type: "string", default: "1" },
     workers: { type: "string" },
+    report: { type: "boolean", default: false },
   },
 });
 
-const [seed, minutes] = [Number(values.seed), Number(values.minutes)];
+const [seed, minutes, report] = [Number(values.seed), Number(values.minutes), values.report === true];
 if (values.simulate) {
   const { simulateForLong } = await import("./torture/simulate.ts");
-  process.exit(await simulateForLong({ seed, minutes, workers: Number(values.workers ?? availableParallelism()) }));
+  process.exit(
+    await simulateForLong({ seed, minutes, report, workers: Number(values.workers ?? availableParallelism()) }),
+  );
 }
 const { tortureForLong } = await import("./torture/processes.ts");
-process.exit(await tortureForLong({ seed, minutes, workers: Number(values.workers ?? 8) }));
+process.exit(await tortureForLong({ seed, minutes, report, workers: Number(values.workers ?? 8) }));

@@ -1,13 +1,13 @@
 /**
  * Histories for a long time (docs/concepts/testing.md): one process a core, each with seeds of its own.
  *
- *   bun scripts/torture.ts --simulate [--seed N] [--minutes M] [--workers W]
+ *   bun run torture --simulate [--seed N] [--minutes M] [--workers W] [--report]
  */
-import { join } from "node:path";
 import { FAULTS } from "../../test/simulation/faults.ts";
+import { mutantReport, runHistories } from "../../test/simulation/mutant-report.ts";
 import type { Report } from "../../test/simulation/run.ts";
+import { record, rowsText } from "./report.ts";
 
-const RUN = join(import.meta.dir, "..", "..", "test", "simulation", "run.ts");
 /** Seeds of two workers are so far apart that none meets the other's. */
 const APART = 10_000_000;
 
@@ -15,10 +15,12 @@ export interface SimulationOptions {
   readonly seed: number;
   readonly minutes: number;
   readonly workers: number;
+  /** Also hunts the seeded bugs, and writes what came of it all into the documentation. */
+  readonly report: boolean;
 }
 
 /** Runs, prints one table, and answers the exit status: 1 when a promise was broken. */
-export async function simulateForLong({ seed, minutes, workers }: SimulationOptions): Promise<number> {
+export async function simulateForLong({ seed, minutes, workers, report }: SimulationOptions): Promise<number> {
   const began = performance.now();
   const reports = await Promise.all(
     Array.from({ length: workers }, (_, i) => runWorker(seed + i * APART, Math.round(minutes * 60))),
@@ -43,21 +45,16 @@ export async function simulateForLong({ seed, minutes, workers }: SimulationOpti
   console.log(
     `Simulation, seed ${seed}, ${((performance.now() - began) / 60_000).toFixed(1)} minutes, ${workers} workers\n`,
   );
-  console.log("| | |\n| --- | ---: |");
-  for (const [name, count] of rows) console.log(`| ${name} | ${count} |`);
+  console.log(rowsText(rows));
   for (const violation of violations) {
     console.log(`\nseed ${violation.seed}: ${violation.message}`);
     console.log(`  replay: bun test/simulation/run.ts --seed ${violation.seed} --replay`);
   }
-  return violations.length === 0 ? 0 : 1;
+  if (!report) return violations.length === 0 ? 0 : 1;
+  const bugs = await mutantReport();
+  record("simulation", { seed, minutes, workers, rows, bugs });
+  return violations.length === 0 && bugs.every(({ promise }) => promise !== undefined) ? 0 : 1;
 }
 
-async function runWorker(seed: number, seconds: number): Promise<Report> {
-  const child = Bun.spawn([process.execPath, RUN, "--seed", String(seed), "--seconds", String(seconds)], {
-    stdout: "pipe",
-    stderr: "inherit",
-  });
-  const out = await new Response(child.stdout).text();
-  if ((await child.exited) !== 0) throw new Error(`The worker of seed ${seed} failed.`);
-  return JSON.parse(out) as Report;
-}
+const runWorker = (seed: number, seconds: number): Promise<Report> =>
+  runHistories(["--seed", String(seed), "--seconds", String(seconds)]);

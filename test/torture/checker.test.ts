@@ -100,7 +100,14 @@ const promises = (history: readonly Entry[], found: Partial<Found> = {}): string
   [...new Set(judged(history, found).violations.map(({ promise }) => promise))].sort();
 
 test("a history in which everything went well is right, and every acknowledged operation is counted", () => {
-  expect(judged(HISTORY)).toEqual({ violations: [], acknowledged: 5, lost: 0, overwritten: 0, in_window: 0 });
+  expect(judged(HISTORY)).toEqual({
+    violations: [],
+    acknowledged: 5,
+    lost: 0,
+    overwritten: 0,
+    put_back: 0,
+    in_window: 0,
+  });
 });
 
 test("a history without an end is none", () => {
@@ -233,6 +240,19 @@ describe("S3: an acknowledged edit that is nowhere is found:", () => {
     const more = call(6, [2600, 2700], "task create", "A", { id: "N2", created_at: CREATED });
     expect(promises([...HISTORY, ...more, foreign("merge", [2500, 3100])], gone)).toEqual(["S3"]);
   });
+});
+
+test("S3: what Git put back after a refused merge, or wrote over in one without our driver, is counted and excused; no other merge is", () => {
+  const text = spec(["T", "done"]);
+  const gone = { merged: text, specs: [{ root: "/main", branch: "main", text }], listed: FOUND.listed.slice(0, 1) };
+  const merge = foreign("merge", [2500, 3100]);
+  const refused = {
+    ...merge,
+    failed: "error: Your local changes to the following files would be overwritten by merge",
+  };
+  for (const one of [refused, { ...merge, what: "merge by text" as const }])
+    expect(judged([...HISTORY, one], gone)).toMatchObject({ violations: [], lost: 0, put_back: 2, in_window: 0 });
+  expect(judged([...HISTORY, { ...refused, worktree: "w1" }], gone)).toMatchObject({ lost: 2, put_back: 0 });
 });
 
 describe("T1: an outcome that goes backwards is found:", () => {

@@ -38,6 +38,8 @@ export interface Judgement {
   readonly lost: number;
   /** What an editor's save wrote over, having read the file before: it takes no lock, nothing is promised. */
   readonly overwritten: number;
+  /** What was saved during a merge that Git put back, or made without our driver: it writes over what came meanwhile. */
+  readonly put_back: number;
   /** What fell into the window between a last look and a rename that S3 leaves open to who takes no lock of ours. */
   readonly in_window: number;
 }
@@ -75,10 +77,11 @@ export function judge(history: readonly Entry[]): Judgement {
     acknowledged: asks.filter(({ answered, asked }) => answered.result === "ok" && isWrite(asked)).length,
     lost: lost.length,
     overwritten: facts.overwritten,
+    put_back: facts.put_back,
     in_window: facts.in_window,
   };
 }
-const NOTHING = { acknowledged: 0, lost: 0, overwritten: 0, in_window: 0 };
+const NOTHING = { acknowledged: 0, lost: 0, overwritten: 0, put_back: 0, in_window: 0 };
 
 const READS: ReadonlySet<string> = new Set(["status", "task list", "task show", "events", "task next", "agent list"]);
 const isWrite = ({ command }: Asked): boolean => !READS.has(command);
@@ -417,13 +420,14 @@ function factsPromised({ asked, answered: { data } }: Ask): readonly Fact[] {
 function checkFacts(asks: readonly Ask[], foreign: readonly Foreign[], found: Found) {
   const merged = factsOf(found.merged);
   const anywhere = new Set(found.specs.flatMap(({ text }) => [...factsOf(text)]));
-  const isGit = ({ what }: Foreign): boolean => what === "checkout" || what === "merge";
+  const isGit = ({ what }: Foreign): boolean => what === "checkout" || what.startsWith("merge");
   const overwritten = new Set(foreign.flatMap(({ overwrote }) => overwrote));
   // A label is gone with its task.
   const isExcused = (fact: Fact): boolean => overwritten.has(fact) || overwritten.has(fact.split("#")[0] ?? fact);
   const git = foreign.filter(isGit);
   const lost: Violation[] = [];
   const others: Violation[] = [];
+  let put_back = 0;
   let in_window = git.reduce((sum, { overwrote }) => sum + overwrote.length, 0);
   let promised = 0;
   for (const ask of asks) {
@@ -431,7 +435,9 @@ function checkFacts(asks: readonly Ask[], foreign: readonly Foreign[], found: Fo
     for (const fact of factsPromised(ask)) {
       promised += 1;
       if (merged.has(fact) || isExcused(fact)) continue;
-      if (git.some((one) => one.worktree === ask.asked.worktree && overlap(one, ask))) in_window += 1;
+      const meanwhile = git.filter((one) => one.worktree === ask.asked.worktree && overlap(one, ask));
+      if (meanwhile.some(isPutBack)) put_back += 1;
+      else if (meanwhile.length > 0) in_window += 1;
       else if (anywhere.has(fact)) others.push(new Violation("S4", `Merging lost ${fact}, from ${told(ask)}.`));
       else lost.push(new Violation("S3", `${fact} is nowhere, from ${told(ask)}.`));
     }
@@ -442,8 +448,15 @@ function checkFacts(asks: readonly Ask[], foreign: readonly Foreign[], found: Fo
     others.push(
       new Violation("S3", `The window is not tiny: ${in_window} of ${promised + byHand.length} changes fell into it.`),
     );
-  return { lost, others, overwritten: overwritten.size, in_window };
+  return { lost, others, overwritten: overwritten.size, put_back, in_window };
 }
+
+/**
+ * Git refuses a merge over uncommitted changes only after it has begun, and then puts every file back from a copy that it made at the
+ * beginning, without a lock. A merge without our driver on the path has nobody who looks at the file again.
+ */
+const isPutBack = ({ what, failed }: Foreign): boolean =>
+  what === "merge by text" || (what === "merge" && failed?.includes("local changes") === true);
 
 /** T1, T2: both planes agree when all is over. */
 function* checkPlanes(found: Found): Iterable<Violation> {

@@ -50,7 +50,15 @@ export interface Foreign {
   readonly from: number;
   readonly at: number;
   readonly worktree: string;
-  readonly what: "edit" | "edit in place" | "discard" | "checkout" | "merge" | "commit" | "index deleted";
+  readonly what:
+    | "edit"
+    | "edit in place"
+    | "discard"
+    | "checkout"
+    | "merge"
+    | "merge by text"
+    | "commit"
+    | "index deleted";
   /** What stood in the file at the instant of the change, and not in what replaced it. */
   readonly overwrote: readonly Fact[];
   /** What was added by hand. */

@@ -142,7 +142,7 @@ async function merge(arena: Arena, worktree: Worktree): Promise<void> {
   const byText = arena.random.below(6) === 0;
   arena.counts[byText ? "merges_by_text" : "merges"] += 1;
   const branch = arena.random.pick(BRANCHES);
-  await alone(arena, worktree, "merge", async () => {
+  await alone(arena, worktree, byText ? "merge by text" : "merge", async () => {
     const git = byText ? arena.gitWithoutUs : arena.git;
     const merged = await git(worktree, "merge", "-q", "--no-edit", branch);
     if (merged.exit !== 0) await settle(arena, worktree);
@@ -172,7 +172,7 @@ export async function settle(arena: Arena, worktree: Worktree): Promise<void> {
 async function alone(
   arena: Arena,
   worktree: Worktree,
-  what: "checkout" | "merge",
+  what: "checkout" | "merge" | "merge by text",
   act: () => Promise<{ readonly exit: number; readonly out: string }>,
 ): Promise<void> {
   while (worktree.standing > 0 && isSaving(worktree)) await Bun.sleep(20);

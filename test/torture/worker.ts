@@ -213,10 +213,10 @@ export class Worker {
     const { random } = this.#arena;
     const points = POINTS[command];
     const dice = random.below(100);
-    if (dice < 13) return points === undefined ? { how: "kill" } : { how: "kill", point: random.pick(points) };
-    if (dice < 26) return { how: "kill" };
-    if (dice < 30) return { how: "stop" };
-    if (dice < 32 && points !== undefined)
+    if (dice < 16) return points === undefined ? { how: "kill" } : { how: "kill", point: random.pick(points) };
+    if (dice < 32) return { how: "kill" };
+    if (dice < 36) return { how: "stop" };
+    if (dice < 38 && points !== undefined)
       // Standing still in the window before the rename would hold open what S3 leaves open.
       return { how: "stop", point: random.pick(points.filter((point) => point !== "before-rename")) };
     return { how: "nothing" };
