@@ -34,7 +34,12 @@ export interface SaveRequest {
 }
 
 export type Saved =
-  | { readonly kind: "saved"; readonly key: SpecKey; readonly warnings: readonly string[] }
+  | {
+      readonly kind: "saved";
+      /** `undefined` when somebody has written in place over what was saved before it could be told apart. */
+      readonly key: SpecKey | undefined;
+      readonly warnings: readonly string[];
+    }
   /** Somebody else replaced the file since it was read: start over. */
   | { readonly kind: "changed" };
 
@@ -61,6 +66,7 @@ export async function saveSpec(request: SaveRequest): Promise<Saved> {
     keepOwnership(handle, request.path, warnings);
     stampUniquely(handle, request.now);
     fsyncSync(handle);
+    const ours = fstatSync(handle, { bigint: true });
     fault("after-fsync");
     await gitIsQuiet(request.git_index_lock);
     if (specKey(request.path) !== request.expected) {
@@ -71,8 +77,11 @@ export async function saveSpec(request: SaveRequest): Promise<Saved> {
     renameSync(temp, request.path);
     fault("after-rename");
     syncFolder(folder);
-    // Of our own inode, not of the path: a stranger's file that is there by now must not be taken for ours.
-    return { kind: "saved", key: keyFrom(fstatSync(handle, { bigint: true })), warnings };
+    // Of our own inode, not of the path: a stranger's file that is there by now must not be taken for ours. Nor ours with a
+    // stranger's bytes: an editor that saves in place writes into it from the rename on, and moves the mtime that we gave it.
+    const now = fstatSync(handle, { bigint: true });
+    const isOurs = now.size === ours.size && now.mtimeNs === ours.mtimeNs;
+    return { kind: "saved", key: isOurs ? keyFrom(now) : undefined, warnings };
   } catch (cause) {
     if (handle !== undefined && existsSync(temp)) unlinkSync(temp);
     throw saveError(request.path, cause);

@@ -157,7 +157,8 @@ export class SpecIndex {
     let database: Database | undefined;
     try {
       // A repository is not trusted: a link that it brings must not lead us to somebody's other database.
-      if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false) return undefined;
+      const file = lstatSync(path, { throwIfNoEntry: false });
+      if (file?.isFile() === false) return undefined;
       database = new Database(path, { readwrite: true, create });
       // The log stays when the last reader leaves: making and removing it would cost every call two files.
       database.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
@@ -165,6 +166,12 @@ export class SpecIndex {
       // An emptied log is cut off: whoever opens it next would read all of it again.
       database.run("pragma busy_timeout = 2000; pragma synchronous = normal; pragma journal_size_limit = 0");
       if (formatOf(database) !== FORMAT) prepareFile(database);
+      // SQLite opens the log by its name, at the first read. If both were deleted and made again in between, the file is the old
+      // one and the log the new one's: what would be read is neither.
+      if (file !== undefined && lstatSync(path, { throwIfNoEntry: false })?.ino !== file.ino) {
+        database.close();
+        return undefined;
+      }
       return new SpecIndex(database, path);
     } catch (cause) {
       database?.close();

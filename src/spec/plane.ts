@@ -228,8 +228,9 @@ export class SpecPlane {
         fault("after-save-before-index");
         // A cache that cannot be written is made again by whoever reads next; the save itself stands.
         const simple = edits.every((edit) => edit.kind === "set" || edit.kind === "add");
-        if (simple)
-          tryQuietly(() => index.change(applied.changed, read.key, { key: saved.key, layout: applied.layout }));
+        const { key } = saved;
+        if (simple && key !== undefined)
+          tryQuietly(() => index.change(applied.changed, read.key, { key, layout: applied.layout }));
         return true;
       } catch (cause) {
         if (!(cause instanceof StaleBlock)) throw cause;

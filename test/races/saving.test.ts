@@ -295,6 +295,19 @@ test("S3: while Git writes its index the save waits, and then starts over if the
   expect(Object.keys(here.file()).sort()).toEqual(["M", "N", "T"]);
 });
 
+test("S3: what an editor writes in place into a file that was saved just now is not taken for what was saved", async () => {
+  using here = await fleet();
+  here.tasks(["M", "N"]);
+  const spec = join(here.path, ".lodestar/spec.yaml");
+  const saving = await stoppedAt(here, "after-rename", "task create --id P --title Saved");
+  const text = readFileSync(spec, "utf8");
+  writeFileSync(spec, text.replace("# Kept by hand\n", "").replace("Title of M", "A title of another length"));
+  await saving.goOn();
+  expect((await here.show("M")).title).toBe("A title of another length");
+  await here.ok("task create --id Z --title Last");
+  expect(Object.keys(here.file())).toEqual(["M", "N", "P", "Z"]);
+});
+
 test("S3: a spec that Git has taken away to write it anew is waited for", async () => {
   using here = await fleet();
   here.tasks(["M"]);

@@ -38,10 +38,14 @@ export async function torture({ seed, seconds, workers, path }: TortureOptions):
       ...arena.worktrees.map((worktree) => person(arena, worktree)),
     ]);
     history.add(await lookForEverything(arena));
-    return { judgement: judge(history.entries), counts: arena.counts, path };
+    const judgement = judge(history.entries);
+    // What went wrong can be looked at.
+    if (judgement.violations.length === 0) arena.here.remove();
+    return { judgement, counts: arena.counts, path };
+  } catch (cause) {
+    throw new Error(`Left as it is: ${arena.here.base}, history ${path}`, { cause });
   } finally {
     history.close();
-    arena.here.remove();
   }
 }
 
