@@ -213,10 +213,10 @@ export class Worker {
     const { random } = this.#arena;
     const points = POINTS[command];
     const dice = random.below(100);
-    if (dice < 16) return points === undefined ? { how: "kill" } : { how: "kill", point: random.pick(points) };
-    if (dice < 32) return { how: "kill" };
-    if (dice < 36) return { how: "stop" };
-    if (dice < 38 && points !== undefined)
+    if (dice < 20) return points === undefined ? { how: "kill" } : { how: "kill", point: random.pick(points) };
+    if (dice < 46) return { how: "kill" };
+    if (dice < 50) return { how: "stop" };
+    if (dice < 52 && points !== undefined)
       // Standing still in the window before the rename would hold open what S3 leaves open.
       return { how: "stop", point: random.pick(points.filter((point) => point !== "before-rename")) };
     return { how: "nothing" };
@@ -238,7 +238,7 @@ export class Worker {
       return "killed at a point";
     }
     if (how === "kill") {
-      await Promise.race([child.exited, Bun.sleep(random.below(Math.ceil(this.#usual * 1.2)))]);
+      await Promise.race([child.exited, Bun.sleep(random.below(Math.ceil(this.#usual)))]);
       if (!isAlive()) return undefined;
       child.kill("SIGKILL");
       await child.exited;
@@ -250,7 +250,7 @@ export class Worker {
     worktree.standing += 1;
     try {
       if (point === undefined) {
-        await Promise.race([child.exited, Bun.sleep(random.below(Math.ceil(this.#usual * 1.2)))]);
+        await Promise.race([child.exited, Bun.sleep(random.below(Math.ceil(this.#usual)))]);
         if (!isAlive()) return undefined;
         child.kill("SIGSTOP");
         // Not while Git may be in the open window of this very save.
