@@ -20,7 +20,7 @@ export interface ProcessOptions {
 /** Runs, prints one table, and answers the exit status: 1 when a promise was broken. */
 export async function tortureForLong({ seed, minutes, workers, report }: ProcessOptions): Promise<number> {
   const path = join(FOLDER, `history-${seed}.jsonl`);
-  const { judgement, counts } = await torture({ seed, workers, seconds: minutes * 60, path });
+  const { judgement, counts, left } = await torture({ seed, workers, seconds: minutes * 60, path });
   const rows: Rows = [
     ["Histories", 1],
     ["Calls", counts.calls],
@@ -44,7 +44,7 @@ export async function tortureForLong({ seed, minutes, workers, report }: Process
   ];
   console.log(`Real processes, seed ${seed}, ${minutes} minutes, ${workers} workers\n\n${rowsText(rows)}`);
   for (const { message } of judgement.violations.slice(0, 40)) console.log(message);
-  console.log(`History: ${path}`);
+  console.log(`History: ${path}${left === undefined ? "" : `, repository: ${left}`}`);
   if (report) record("processes", { seed, minutes, workers, rows });
   return judgement.violations.length === 0 ? 0 : 1;
 }

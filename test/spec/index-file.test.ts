@@ -1,5 +1,5 @@
 import { Database } from "bun:sqlite";
-import { expect, test } from "bun:test";
+import { expect, spyOn, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -61,4 +61,24 @@ test("an index of another format is made anew", () => {
   expect(index?.header()).toBeUndefined();
   expect(index?.count()).toBe(0);
   index?.close();
+});
+
+test("an index that was deleted and made again while it was being opened is not read: its log is another's", () => {
+  using here = folder();
+  const path = join(here.path, "index.sqlite");
+  SpecIndex.open(path, true)?.close();
+  let other: SpecIndex | undefined;
+  // The file is open by then, the log is not yet.
+  const opened = spyOn(Database.prototype, "fileControl").mockImplementationOnce(() => {
+    for (const part of ["", "-wal", "-shm"]) rmSync(path + part, { force: true });
+    other = SpecIndex.open(path, true);
+    return 0;
+  });
+  try {
+    expect(SpecIndex.open(path, false)).toBeUndefined();
+    expect(other?.header()).toBeUndefined();
+  } finally {
+    opened.mockRestore();
+    other?.close();
+  }
 });

@@ -21,6 +21,8 @@ export interface Tortured {
   readonly judgement: Judgement;
   readonly counts: Counts;
   readonly path: string;
+  /** The repository, left as it is because something was wrong. */
+  readonly left?: string;
 }
 
 /**
@@ -39,9 +41,10 @@ export async function torture({ seed, seconds, workers, path }: TortureOptions):
     ]);
     history.add(await lookForEverything(arena));
     const judgement = judge(history.entries);
-    // What went wrong can be looked at.
-    if (judgement.violations.length === 0) arena.here.remove();
-    return { judgement, counts: arena.counts, path };
+    const told = { judgement, counts: arena.counts, path };
+    if (judgement.violations.length > 0) return { ...told, left: arena.here.path };
+    arena.here.remove();
+    return told;
   } catch (cause) {
     throw new Error(`Left as it is: ${arena.here.base}, history ${path}`, { cause });
   } finally {
