@@ -68,7 +68,13 @@ export async function mergeSpecs(
   for (const side of ["base", "ours", "theirs"] as const) {
     const bytes = versions[side];
     if (side === "base" && (bytes === undefined || bytes.length === 0)) continue;
-    const reading = await readSide(bytes ?? new Uint8Array(), seen);
+    let reading = await readSide(bytes ?? new Uint8Array(), seen);
+    // Of several common versions Git makes one by merging them; where they conflict, either is as good a base.
+    if (side === "base" && !reading.ok && reading.code === "SPEC_CONFLICT_MARKERS") {
+      const { splitMarkers } = await import("./merge-markers.ts");
+      const split = splitMarkers(bytes ?? new Uint8Array());
+      if (split !== undefined) reading = await readSide(split.ours, seen);
+    }
     if (!reading.ok) return { kind: "unreadable", side, code: reading.code, problems: reading.problems };
     sides[side] = reading.side;
   }

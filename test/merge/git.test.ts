@@ -274,3 +274,31 @@ test("S3: a file that was changed before the merge is left as it is, and the mer
   expect(repo.tryGit(["merge", "--no-edit", "feat"]).exit).not.toBe(0);
   expect(repo.spec()).toBe(before);
 });
+
+test("S4: branches that merged each other crosswise, with a conflict, have no one common version and merge all the same", async () => {
+  using repo = await repository();
+  const set = (priority: string) => repo.lodestar("task", "update", "A", "--priority", priority);
+  const merge = async (branch: string, take: string): Promise<void> => {
+    if (repo.tryGit(["merge", "--no-edit", branch]).exit === 0) return;
+    await repo.lodestar("git", "resolve", "--take", take);
+    repo.commit(`merge ${branch}`);
+  };
+  await diverge(
+    repo,
+    async () => void (await set("1")),
+    async () => void (await set("2")),
+  );
+  repo.git("tag", "one", "feat");
+  repo.git("tag", "two", "main");
+  await merge("one", "ours");
+  repo.git("checkout", "-q", "feat");
+  await merge("two", "ours");
+  await repo.lodestar("task", "create", "--id", "F", "--title", "On feat");
+  repo.commit("F");
+  repo.git("checkout", "-q", "main");
+  await repo.lodestar("task", "create", "--id", "M", "--title", "On main");
+  repo.commit("M");
+  await merge("feat", "theirs");
+  expect(await statuses(repo.spec())).toMatchObject({ F: "ready", M: "ready" });
+  expect(repo.spec()).not.toContain("<<<<<<<");
+});
