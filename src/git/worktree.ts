@@ -74,8 +74,9 @@ function looksLikeGitDir(folder: string): boolean {
 /** Reads a linked worktree's or a submodule's `.git` file. */
 function followGitFile(folder: string): string {
   const path = join(folder, ".git");
-  const target = /^gitdir:\s*(.+?)\s*$/m.exec(readPlain(path, SHORT_FILE) ?? "")?.[1];
-  const git_dir = target === undefined ? undefined : resolve(folder, target);
+  // One line, but a folder's name may hold line ends and blanks: as Git does, only those at the end of the file are not its own.
+  const target = /^gitdir: ?([^]*?)[\r\n]*$/.exec(readPlain(path, SHORT_FILE) ?? "")?.[1];
+  const git_dir = target === undefined || target === "" ? undefined : resolve(folder, target);
   if (git_dir === undefined || !isFolder(git_dir)) throw pointsNowhere(path, git_dir);
   return realpathSync.native(git_dir);
 }
@@ -89,7 +90,7 @@ function pointsNowhere(path: string, git_dir: string | undefined): LodestarError
 }
 
 function describeGit(git_dir: string): GitPlace {
-  const shared = readPlain(join(git_dir, "commondir"), SHORT_FILE)?.trim();
+  const shared = readPlain(join(git_dir, "commondir"), SHORT_FILE)?.replace(/[\r\n]+$/, "");
   const linked = shared !== undefined;
   const named = shared === undefined ? git_dir : resolve(git_dir, shared);
   if (!isFolder(named)) throw pointsNowhere(join(git_dir, "commondir"), named);

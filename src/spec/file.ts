@@ -15,7 +15,7 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { LodestarError } from "../core/errors.ts";
+import { writeError } from "../core/errors.ts";
 import { fault } from "../core/fault.ts";
 import type { Millis } from "../core/time.ts";
 import { keyFrom, type SpecKey, specKey } from "./key.ts";
@@ -54,12 +54,12 @@ const GIT_PATIENCE: Millis = 2000;
  */
 export async function saveSpec(request: SaveRequest): Promise<Saved> {
   const folder = dirname(request.path);
-  removeLeftovers(folder, basename(request.path));
-  fault("before-temp");
   const temp = join(folder, `.${basename(request.path)}.${request.unique}.tmp`);
   const warnings: string[] = [];
   let handle: number | undefined;
   try {
+    removeLeftovers(folder, basename(request.path));
+    fault("before-temp");
     handle = openSync(temp, "wx", 0o666);
     writeAll(handle, request.pieces);
     fault("after-temp-write");
@@ -84,7 +84,7 @@ export async function saveSpec(request: SaveRequest): Promise<Saved> {
     return { kind: "saved", key: isOurs ? keyFrom(now) : undefined, warnings };
   } catch (cause) {
     if (handle !== undefined && existsSync(temp)) unlinkSync(temp);
-    throw saveError(request.path, cause);
+    throw writeError(request.path, cause);
   } finally {
     if (handle !== undefined) closeSync(handle);
   }
@@ -109,10 +109,22 @@ function keepOwnership(handle: number, path: string, warnings: string[]): void {
   if (old === undefined) return;
   const own = fstatSync(handle);
   try {
-    if (old.gid !== own.gid || old.uid !== own.uid) fchownSync(handle, old.uid, old.gid);
+    if ((old.gid !== own.gid || old.uid !== own.uid) && !canChown(handle, old.uid, old.gid) && old.gid !== own.gid)
+      fchownSync(handle, own.uid, old.gid);
     if ((old.mode & 0o7777) !== (own.mode & 0o7777)) fchmodSync(handle, old.mode & 0o7777);
   } catch (cause) {
     warnings.push(`The mode or group of ${path} could not be kept: ${(cause as Error).message}`);
+  }
+}
+
+/** Only root gives a file away. In a repository that a group shares, each save makes it the saver's: group and mode are what counts. */
+function canChown(handle: number, uid: number, gid: number): boolean {
+  try {
+    fchownSync(handle, uid, gid);
+    return true;
+  } catch (cause) {
+    if ((cause as { code?: string }).code === "EPERM") return false;
+    throw cause;
   }
 }
 
@@ -137,15 +149,4 @@ function syncFolder(folder: string): void {
   } finally {
     closeSync(handle);
   }
-}
-
-function saveError(path: string, cause: unknown): unknown {
-  const { code, message } = cause as { code?: string; message: string };
-  if (code === "ENOSPC" || code === "EDQUOT") {
-    return new LodestarError("DISK_FULL", `There is no space to save ${path}`, { cause, details: { path } });
-  }
-  if (code === "EROFS" || code === "EACCES" || code === "EPERM") {
-    return new LodestarError("READ_ONLY", `${path} cannot be replaced: ${message}`, { cause, details: { path } });
-  }
-  return cause;
 }
