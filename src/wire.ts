@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, realpathSync, renameSync, rmSync, statSync, writ
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import type { AnyCommand } from "./commands/command.ts";
 import type { Context } from "./commands/context.ts";
-import { LodestarError } from "./core/errors.ts";
+import { LodestarError, unwritable } from "./core/errors.ts";
 import type { Random } from "./core/ids.ts";
 import { quote } from "./core/shell.ts";
 import { type Clock, DEFAULT_TTL, parseTtl } from "./core/time.ts";
@@ -99,7 +99,7 @@ class Wiring implements Context {
   async chooseSpec(): Promise<void> {
     const main = this.#place === undefined ? undefined : mainPlace(this.#place);
     if (main === undefined || !existsSync(specPath(main))) return;
-    const plane = this.#planeAt(main);
+    const plane = this.specAt(main);
     try {
       const conventions = (await plane.index("read")).header()?.project.conventions;
       if (conventions?.spec !== "main") return plane.close();
@@ -141,11 +141,11 @@ class Wiring implements Context {
 
   get spec(): SpecPlane {
     const place = this.#specPlace ?? this.place;
-    this.#spec ??= this.#planeAt(place);
+    this.#spec ??= this.specAt(place);
     return this.#spec;
   }
 
-  #planeAt(place: Place): SpecPlane {
+  specAt(place: Place): SpecPlane {
     return new SpecPlane(specPaths(place), {
       clock: this.clock,
       random: this.random,
@@ -271,10 +271,7 @@ class Wiring implements Context {
       }
       mkdirSync(folder, { recursive: true });
     } catch (cause) {
-      throw new LodestarError("READ_ONLY", `${folder} cannot be written: ${(cause as Error).message}`, {
-        cause,
-        details: { path },
-      });
+      throw unwritable(folder, cause);
     }
     if (!own) return;
     const remote = remoteMount(folder);

@@ -27,6 +27,8 @@ export interface Context {
   readonly problem: LodestarError | undefined;
   /** The spec that counts here: the worktree's own, or the main worktree's under `conventions.spec: main`. */
   readonly spec: SpecPlane;
+  /** The spec of a place, which may be another than this one. */
+  specAt(place: Place): SpecPlane;
   /** Root of the worktree that `spec` lies in, and the branch checked out there: what outbox rows name. */
   readonly worktree: string;
   head(): { readonly branch: string; readonly commit?: string };

@@ -96,10 +96,17 @@ async function answerOnce(command: AnyCommand, input: Record<string, unknown>, c
   }
   if (intent.kind === "answered") return intent.answer;
   const data = await command.run(input, context);
-  await runtime.complete(idempotency, data);
-  // Of several that ran at once the first to complete has the word: all give its answer.
-  const kept = await runtime.intend(idempotency, {});
-  return kept.kind === "answered" ? kept.answer : data;
+  try {
+    await runtime.complete(idempotency, data);
+    // Of several that ran at once the first to complete has the word: all give its answer.
+    const kept = await runtime.intend(idempotency, {});
+    return kept.kind === "answered" ? kept.answer : data;
+  } catch (cause) {
+    // What was asked for is done. A repeat finds it so by the key of its step, or by what is there.
+    if (!(cause instanceof LodestarError)) throw cause;
+    context.warn(`The answer is not kept under the idempotency key: ${cause.message}`);
+    return data;
+  }
 }
 
 /** The answer for whatever was thrown, by a command or before there was one. */

@@ -136,7 +136,11 @@ export const CODES = {
   BUSY: { exit: 5, retriable: true, hint: "Other processes are writing; try again." },
   TIMEOUT: { exit: 5, retriable: true, hint: "Nothing came in the time given; wait again, or longer." },
   RUNTIME_UNREACHABLE: { exit: 5, retriable: true, hint: "Check that the runtime can be reached, and try again." },
-  DISK_FULL: { exit: 5, retriable: true, hint: "Nothing was changed; free some space and try again." },
+  DISK_FULL: {
+    exit: 5,
+    retriable: true,
+    hint: "Free some space, then run the same command again: what is there already is not done twice.",
+  },
   READ_ONLY: {
     exit: 6,
     retriable: false,
@@ -198,4 +202,36 @@ export class LodestarError extends Error {
     this.details = options.details ?? {};
     this.hint = options.hint ?? CODES[code].hint;
   }
+}
+
+/** What the operating system says of a file that cannot be written, as codes of ours. */
+const WRITE_CODES: Readonly<Record<string, { readonly code: Code; readonly says: string }>> = {
+  ENOSPC: { code: "DISK_FULL", says: "no space is left on its disk" },
+  EDQUOT: { code: "DISK_FULL", says: "the quota of this user is used up" },
+  EFBIG: { code: "DISK_FULL", says: "it would be larger than this process may write (ulimit -f)" },
+  EROFS: { code: "READ_ONLY", says: "its disk is mounted read-only" },
+  EACCES: { code: "READ_ONLY", says: "this user may not write there" },
+  EPERM: { code: "READ_ONLY", says: "this user may not write there" },
+};
+
+/** Why a file could not be written, as `DISK_FULL` or `READ_ONLY`; anything else passes through unchanged. */
+export function writeError(path: string, cause: unknown): unknown {
+  if (cause instanceof LodestarError) return cause;
+  const name = (cause as { readonly code?: string }).code ?? "";
+  const known = Object.hasOwn(WRITE_CODES, name) ? WRITE_CODES[name] : undefined;
+  if (known === undefined) return cause;
+  return new LodestarError(known.code, `${path} cannot be written: ${known.says} (${name})`, {
+    cause,
+    details: { path },
+  });
+}
+
+/** The same where nothing passes through: whatever is in the way of a file of ours, it cannot be written. */
+export function unwritable(path: string, cause: unknown): LodestarError {
+  const error = writeError(path, cause);
+  if (error instanceof LodestarError) return error;
+  return new LodestarError("READ_ONLY", `${path} cannot be written: ${(cause as Error).message}`, {
+    cause,
+    details: { path },
+  });
 }

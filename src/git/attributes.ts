@@ -1,15 +1,17 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { isThere, lookAt, readPlain } from "./plain-file.ts";
+import { isExtensible, isThere, lookAt, readPlain } from "./plain-file.ts";
+import { replaceFile } from "./replace.ts";
 import { git, gitSays } from "./run.ts";
 import type { Place } from "./worktree.ts";
 
 /**
  * Where `lodestar` is not on the path, Git's own textual merge takes its place: a driver that cannot be started would leave our side in
- * the file without a marker, as if theirs had been nothing.
+ * the file without a marker, as if theirs had been nothing. The same where it fails in another way than by a conflict (killed, an
+ * older version, a full disk); that is a conflict for Git whatever the lines say, because nobody has looked at the tasks.
  */
 const DRIVER =
-  "if command -v lodestar >/dev/null 2>&1; then lodestar git merge-driver %O %A %B %P; else git merge-file %A %O %B; fi";
+  "if command -v lodestar >/dev/null 2>&1; then lodestar git merge-driver %O %A %B %P; s=$?; [ $s -le 1 ] || { git merge-file %A %O %B; s=1; }; exit $s; else git merge-file %A %O %B; fi";
 const NAME = "Lodestar: task by task, field by field";
 const LINE = ".lodestar/spec.yaml merge=lodestar";
 
@@ -43,11 +45,11 @@ export function installDriver(place: Place): { readonly files: readonly string[]
   const config = configure(place.root, place.git.common_dir);
   const path = attributesPath(place);
   // Git does not follow a link in this place; nor do we, out of the repository.
-  if (isThere(path) && !isPlain(path)) return { files: [], config };
+  if ((isThere(path) && !isPlain(path)) || !isExtensible(path)) return { files: [], config };
   const before = readPlain(path) ?? "";
   if (before.split(/\r?\n/).includes(LINE)) return { files: [], config };
   const eol = before.includes("\r\n") ? "\r\n" : "\n";
-  writeFileSync(path, `${before}${before === "" || before.endsWith("\n") ? "" : eol}${LINE}${eol}`);
+  replaceFile(path, `${before}${before === "" || before.endsWith("\n") ? "" : eol}${LINE}${eol}`);
   return { files: [path], config };
 }
 
@@ -70,6 +72,6 @@ export function uninstallDriver(place: Place): { readonly files: readonly string
   const after = before.replaceAll(/^\.lodestar\/spec\.yaml merge=lodestar(?:\r?\n|$)/gm, "");
   if (after === before) return { files: [], config };
   if (after === "") rmSync(path);
-  else writeFileSync(path, after);
+  else replaceFile(path, after);
   return { files: [path], config };
 }

@@ -1,6 +1,7 @@
-import { chmodSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isThere } from "./plain-file.ts";
+import { replaceFile } from "./replace.ts";
 import { gitSays } from "./run.ts";
 import type { Place } from "./worktree.ts";
 
@@ -63,8 +64,7 @@ export function installHooks(folder: string): HooksChanged {
       changed.kept.push(path + KEPT);
     }
     if (isThere(path) && readFileSync(path, "utf8") === script(hook)) continue;
-    writeFileSync(path, script(hook));
-    chmodSync(path, 0o755);
+    replaceFile(path, script(hook), 0o755);
     changed.hooks.push(path);
   }
   return changed;

@@ -1,7 +1,8 @@
-import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { LodestarError } from "../core/errors.ts";
-import { isThere, readPlain } from "./plain-file.ts";
+import { unwritable } from "../core/errors.ts";
+import { isExtensible, isThere, readPlain } from "./plain-file.ts";
+import { replaceFile } from "./replace.ts";
 import type { Place } from "./worktree.ts";
 
 /** What is Lodestar's own and never committed. */
@@ -15,7 +16,7 @@ const EXCLUDES = OWN_FILES.map((name) => `**/.lodestar/${name}`);
  * existing `.gitignore` is left as it is.
  *
  * @returns the files that were written.
- * @throws LodestarError `READ_ONLY`
+ * @throws LodestarError `READ_ONLY` or `DISK_FULL`
  */
 export function ensureIgnored(place: Place, folder: string = join(place.root, ".lodestar")): string[] {
   const written: string[] = [];
@@ -23,7 +24,7 @@ export function ensureIgnored(place: Place, folder: string = join(place.root, ".
   const own = join(folder, ".gitignore");
   if (!isThere(own)) {
     writing(own, () =>
-      writeFileSync(own, `# Lodestar's own state: rebuilt or local, never committed\n${OWN_FILES.join("\n")}\n`),
+      replaceFile(own, `# Lodestar's own state: rebuilt or local, never committed\n${OWN_FILES.join("\n")}\n`),
     );
     written.push(own);
   }
@@ -36,9 +37,8 @@ export function ensureIgnored(place: Place, folder: string = join(place.root, ".
   if (missing.length === 0) return written;
   writing(exclude, () => {
     mkdirSync(info, { recursive: true });
-    // Appending to a FIFO would wait for its reader.
-    if (isThere(exclude) && readPlain(exclude) === undefined) throw new Error("it is no readable file");
-    appendFileSync(exclude, `${text === "" || text.endsWith("\n") ? "" : "\n"}${missing.join("\n")}\n`);
+    if (!isExtensible(exclude)) throw new Error("it is no readable file");
+    replaceFile(exclude, `${text}${text === "" || text.endsWith("\n") ? "" : "\n"}${missing.join("\n")}\n`);
   });
   written.push(exclude);
   return written;
@@ -56,9 +56,6 @@ function writing(path: string, write: () => void): void {
   try {
     write();
   } catch (cause) {
-    throw new LodestarError("READ_ONLY", `${path} cannot be written: ${(cause as Error).message}`, {
-      cause,
-      details: { path },
-    });
+    throw unwritable(path, cause);
   }
 }

@@ -11,12 +11,17 @@ const { O_RDONLY, O_NONBLOCK = 0 } = constants;
  * place, this comes back: a FIFO is not waited for, a device not read for ever, a link that leads in circles not followed.
  */
 export function readPlain(path: string, most = MOST_BYTES): string | undefined {
+  return readPlainBytes(path, most)?.toString("utf8");
+}
+
+/** The same as bytes, for what must stay as it is. */
+export function readPlainBytes(path: string, most = MOST_BYTES): Buffer | undefined {
   if (path.includes("\0")) return undefined;
   let handle: number | undefined;
   try {
     handle = openSync(path, O_RDONLY | O_NONBLOCK);
     const stat = fstatSync(handle);
-    return stat.isFile() && stat.size <= most ? readFileSync(handle, "utf8") : undefined;
+    return stat.isFile() && stat.size <= most ? readFileSync(handle) : undefined;
   } catch {
     // Not there, not ours to read, or not readable at all: for the caller there is no such text.
     return undefined;
@@ -36,6 +41,9 @@ export function lookAt(path: string): Stats | undefined {
 
 /** True when the path names something: a link that leads nowhere, too. */
 export const isThere = (path: string): boolean => lookAt(path) !== undefined;
+
+/** Whether a text can be put in the place of what is there: what could not be read first would be lost. */
+export const isExtensible = (path: string): boolean => !isThere(path) || readPlainBytes(path) !== undefined;
 
 /**
  * Whether writing to `path` writes inside of `root`, all symlinks followed. A repository is not trusted: a link that it brings must not

@@ -75,7 +75,7 @@ function looksLikeGitDir(folder: string): boolean {
 function followGitFile(folder: string): string {
   const path = join(folder, ".git");
   // One line, but a folder's name may hold line ends and blanks: as Git does, only those at the end of the file are not its own.
-  const target = /^gitdir: ?([^]*?)[\r\n]*$/.exec(readPlain(path, SHORT_FILE) ?? "")?.[1];
+  const target = /^gitdir: ?(.*?)[\r\n]*$/s.exec(readPlain(path, SHORT_FILE) ?? "")?.[1];
   const git_dir = target === undefined || target === "" ? undefined : resolve(folder, target);
   if (git_dir === undefined || !isFolder(git_dir)) throw pointsNowhere(path, git_dir);
   return realpathSync.native(git_dir);

@@ -1,7 +1,7 @@
 import { Database } from "bun:sqlite";
 import { closeSync, lstatSync, mkdirSync, openSync, statSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
-import { LodestarError } from "../core/errors.ts";
+import { LodestarError, writeError } from "../core/errors.ts";
 import type { Millis } from "../core/time.ts";
 
 /** How long a command waits for another's read-modify-write (S3). */
@@ -95,7 +95,10 @@ function ensureFile(path: string): number {
   }
 }
 
+/** Why the lock cannot be taken: no room or no right, or something else than a lock in its place. */
 function unusable(path: string, cause: unknown): LodestarError {
+  const error = writeError(path, cause);
+  if (error instanceof LodestarError) return error;
   return new LodestarError("READ_ONLY", `The lock ${path} cannot be used: ${(cause as Error).message}`, {
     cause,
     details: { path },

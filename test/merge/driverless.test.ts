@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sandbox } from "../support/sandbox.ts";
 
@@ -29,3 +29,31 @@ test.skipIf(Bun.which("lodestar") !== null)(
     expect(answer.json.error.code).toBe("SPEC_CONFLICT_MARKERS");
   },
 );
+
+test("S4: where `lodestar` fails on the way, no side is lost without a marker either, and Git is told of a conflict", async () => {
+  using here = sandbox();
+  const bin = join(here.base, "bin");
+  mkdirSync(bin);
+  const git = (...args: string[]) => {
+    const env = here.environment();
+    const ran = Bun.spawnSync(["git", ...args], { cwd: here.path, env: { ...env, PATH: `${bin}:${env.PATH}` } });
+    return ran.exitCode;
+  };
+  expect((await here.run(["init"])).exit).toBe(0);
+  expect((await here.run(["task", "create", "--id", "A", "--title", "first"])).exit).toBe(0);
+  here.git("add", "-A");
+  here.git("commit", "-qm", "base");
+  for (const how of ["exit 70", "exit 2", "kill -9 $$"]) {
+    writeFileSync(join(bin, "lodestar"), `#!/bin/sh\n${how}\n`, { mode: 0o755 });
+    git("checkout", "-q", "-B", "feat", "main");
+    expect((await here.run(["task", "update", "A", "--title", "theirs"])).exit).toBe(0);
+    git("commit", "-qam", "theirs");
+    git("checkout", "-q", "-B", "onto", "main");
+    expect((await here.run(["task", "update", "A", "--title", "ours"])).exit).toBe(0);
+    git("commit", "-qam", "ours");
+    expect({ how, exit: git("merge", "feat") }).toEqual({ how, exit: 1 });
+    const text = readFileSync(join(here.path, ".lodestar", "spec.yaml"), "utf8");
+    for (const part of ["<<<<<<<", "title: ours", "title: theirs"]) expect(text).toContain(part);
+    git("merge", "--abort");
+  }
+});

@@ -1,5 +1,5 @@
 import { relative } from "node:path";
-import { LodestarError } from "../../core/errors.ts";
+import { LodestarError, unwritable } from "../../core/errors.ts";
 import { Flag, List, Optional, Shape, Text } from "../../core/schema.ts";
 import { line, list } from "../../core/view.ts";
 import { installDriver } from "../../git/attributes.ts";
@@ -62,9 +62,7 @@ export function writing<T>(path: string, body: () => T): T {
   try {
     return body();
   } catch (cause) {
-    const { code, message } = cause as { code?: string; message: string };
-    if (code !== "EACCES" && code !== "EROFS" && code !== "EPERM") throw cause;
-    throw new LodestarError("READ_ONLY", `${path} cannot be written: ${message}`, { cause, details: { path } });
+    throw unwritable(path, cause);
   }
 }
 

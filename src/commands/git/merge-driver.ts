@@ -1,7 +1,7 @@
-import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { LodestarError } from "../../core/errors.ts";
 import { List, Optional, Shape, Text } from "../../core/schema.ts";
+import { replaceFile } from "../../git/replace.ts";
 import { git } from "../../git/run.ts";
 import { mergeSpecs } from "../../spec/merge.ts";
 import { command } from "../command.ts";
@@ -54,7 +54,7 @@ export default command({
         hint,
       });
     }
-    writeFileSync(target, merge.bytes);
+    replaceFile(target, merge.bytes);
     warnOf(context, merge);
     const { conflicts, cycles } = merge;
     const data = {

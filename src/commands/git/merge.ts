@@ -1,7 +1,7 @@
-import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { List, OneOf, Optional, Shape, Text } from "../../core/schema.ts";
 import { line, text, type View } from "../../core/view.ts";
+import { writeOutput } from "../../git/replace.ts";
 import { mergeSpecs } from "../../spec/merge.ts";
 import { command } from "../command.ts";
 import { ConflictShape, CyclesShape, conflictError, readVersion, unmergedError, warnOf } from "./report.ts";
@@ -39,7 +39,7 @@ export default command({
     const path = input.output ?? input.ours;
     if (merge.kind !== "merged")
       throw unmergedError(path, merge, { base: input.base ?? "base", ours: input.ours, theirs: input.theirs });
-    if (input.output !== undefined) writeFileSync(resolve(context.cwd, input.output), merge.bytes);
+    if (input.output !== undefined) writeOutput(resolve(context.cwd, input.output), merge.bytes);
     warnOf(context, merge);
     const { conflicts, decided, cycles } = merge;
     const data = {

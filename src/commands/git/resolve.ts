@@ -1,10 +1,11 @@
-import { realpathSync, writeFileSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { LodestarError } from "../../core/errors.ts";
 import { newReopenId, randomDigits } from "../../core/ids.ts";
 import { Flag, List, OneOf, Optional, Shape, type Static, Text } from "../../core/schema.ts";
 import { line, list, type View } from "../../core/view.ts";
 import { indexStages } from "../../git/index-stages.ts";
+import { createFile } from "../../git/replace.ts";
 import { readSpec } from "../../spec/document.ts";
 import { saveSpec } from "../../spec/file.ts";
 import { readSpecBytes } from "../../spec/key.ts";
@@ -95,7 +96,7 @@ async function attemptOnce(path: string, take: Take, context: Context): Promise<
   let backup: string | undefined;
   if (found.kind === "index" && !(await isAsMerged(found, read.bytes))) {
     backup = `${path}.backup-${randomDigits(context.random, 6)}`;
-    writeFileSync(backup, read.bytes, { flag: "wx" });
+    createFile(backup, read.bytes);
   }
   const real = realpathSync(path);
   const saved = await saveSpec({

@@ -7,6 +7,7 @@ import { command } from "../command.ts";
 import { look, requireTask } from "../look.ts";
 import { allOrNone, requireRegistered } from "../refused.ts";
 import { settledPlan } from "../task/create.ts";
+import { tell } from "../tell.ts";
 import { anchorNotFound, frozenRef } from "./freeze.ts";
 import { sectionData } from "./report.ts";
 import { SectionDriftShape, sectionSaid, type TaskDriftData } from "./shapes.ts";
@@ -71,7 +72,9 @@ export default command({
     for (const { task, sections } of accepted)
       if (task.prd?.excerpt !== undefined && sections.some(({ drift }) => drift === "edited"))
         context.warn(`The excerpt of ${task.id} is still the one of before`);
-    await runtime.append(
+    await tell(
+      context,
+      runtime,
       accepted.map(({ task, prd, sections }) => ({
         type: "prd.accepted" as const,
         task_id: task.id,

@@ -1,12 +1,13 @@
-import { constants, copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { LodestarError } from "../../core/errors.ts";
+import { LodestarError, writeError } from "../../core/errors.ts";
 import { randomDigits } from "../../core/ids.ts";
 import { Flag, List, Optional, Shape, Text } from "../../core/schema.ts";
 import { line, list } from "../../core/view.ts";
 import { installDriver } from "../../git/attributes.ts";
 import { ensureIgnored } from "../../git/ignore.ts";
-import { isThere, readPlain, staysInside } from "../../git/plain-file.ts";
+import { isExtensible, isThere, readPlain, readPlainBytes, staysInside } from "../../git/plain-file.ts";
+import { createFile, replaceFile } from "../../git/replace.ts";
 import { findPlace, type Place, readHead } from "../../git/worktree.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
@@ -57,18 +58,13 @@ export default command({
       mkdirSync(folder, { recursive: true });
       return await setUp(target, input, context);
     } catch (cause) {
-      const { code, message } = cause as { code?: string; message: string };
-      if (code === "EACCES" || code === "EROFS" || code === "EPERM")
-        throw new LodestarError("READ_ONLY", `${target} cannot be written: ${message}`, {
-          cause,
-          details: { path: target },
-        });
+      const { code } = cause as { code?: string };
       if (code === "ENOTDIR" || code === "EEXIST" || code === "ENOENT" || code === "ENAMETOOLONG" || code === "ELOOP")
         throw new LodestarError("PATH_NOT_FOUND", `${target} is no directory, and none can be made there`, {
           cause,
           details: { path: target },
         });
-      throw cause;
+      throw writeError(target, cause);
     }
   },
   next: () => [
@@ -107,23 +103,12 @@ async function setUp(target: string, wanted: Wanted, context: Context) {
     (existed ? updated : created).push(path);
   };
   const spec = join(target, ".lodestar", "spec.yaml");
-  let backup: string | undefined;
-  let project_name = wanted.name ?? basename(target);
-  if (existsSync(spec) && wanted.force !== true) project_name = nameIn(spec) ?? project_name;
-  else {
-    if (existsSync(spec)) {
-      backup = `${spec}.backup-${randomDigits(context.random, 6)}`;
-      if (readPlain(spec, Number.POSITIVE_INFINITY) === undefined)
-        throw new LodestarError("PATH_NOT_FOUND", `${spec} is no file that can be kept as a backup`, {
-          details: { path: spec },
-          hint: "Remove it, then run `lodestar init` again.",
-        });
-      copyFileSync(spec, backup, constants.COPYFILE_EXCL);
-    }
-    const existed = backup !== undefined;
-    writeFileSync(spec, newSpec(project_name, readHead(place).branch), { flag: existed ? "w" : "wx" });
-    note(spec, existed);
-  }
+  const isOld = existsSync(spec);
+  const keeps = isOld && wanted.force !== true;
+  if (isOld && !keeps) oldBytes(spec);
+  const project_name = (keeps ? nameIn(spec) : undefined) ?? wanted.name ?? basename(target);
+  // Named first and written last: whatever fails on the way, an old spec is as it was.
+  if (!keeps) note(spec, isOld);
   const ignored = ensureIgnored(wanted.git === false ? { root: place.root, worktree: place.worktree } : place);
   created.push(...ignored.filter((path) => path.endsWith(".gitignore")));
   updated.push(...ignored.filter((path) => !path.endsWith(".gitignore")));
@@ -134,7 +119,7 @@ async function setUp(target: string, wanted: Wanted, context: Context) {
     if (driver.config) updated.push(join(place.git.common_dir, "config"));
   }
   const extend = (path: string, text: (before: string | undefined) => string): void => {
-    if (!isExtensible(target, path)) {
+    if (!staysInside(target, path) || !isExtensible(path)) {
       context.warn(`${path} leads out of the repository or is no readable file; it is left alone.`);
       return;
     }
@@ -142,7 +127,7 @@ async function setUp(target: string, wanted: Wanted, context: Context) {
     const after = text(before);
     if (after === before) return;
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, after);
+    replaceFile(path, after);
     note(path, before !== undefined);
   };
   if (wanted.agents_md !== false) extend(join(target, "AGENTS.md"), (text) => withSection(text, guideSection()));
@@ -156,6 +141,11 @@ async function setUp(target: string, wanted: Wanted, context: Context) {
     extend(root, (text) => withMcpServer(root, text, "mcpServers"));
     extend(vscode, (text) => withMcpServer(vscode, text, "servers"));
   }
+  const text = newSpec(project_name, readHead(place).branch);
+  if (!isOld) makeSpec(spec, text);
+  // Under the lock, so that nobody's save comes between the copy and the new one.
+  const backup =
+    isOld && !keeps ? await context.specAt(place).locked(async () => beginAnew(spec, text, context)) : undefined;
   return {
     initialized: true,
     path: target,
@@ -164,6 +154,39 @@ async function setUp(target: string, wanted: Wanted, context: Context) {
     ...(updated.length === 0 ? {} : { files_updated: updated }),
     ...(backup === undefined ? {} : { backup }),
   };
+}
+
+/** One that another process has made meanwhile stays. */
+function makeSpec(spec: string, text: string): void {
+  try {
+    createFile(spec, text);
+  } catch (cause) {
+    if ((cause as { code?: string }).code !== "EEXIST" || !existsSync(spec)) throw cause;
+  }
+}
+
+/** @throws LodestarError `PATH_NOT_FOUND` for a spec that is no file: it could not be kept. */
+function oldBytes(spec: string): Uint8Array {
+  const bytes = readPlainBytes(spec, Number.POSITIVE_INFINITY);
+  if (bytes !== undefined) return bytes;
+  throw new LodestarError("PATH_NOT_FOUND", `${spec} is no file that can be kept as a backup`, {
+    details: { path: spec },
+    hint: "Remove it, then run `lodestar init` again.",
+  });
+}
+
+/** @returns where the old spec is kept. */
+function beginAnew(spec: string, text: string, context: Pick<Context, "random">): string {
+  const backup = `${spec}.backup-${randomDigits(context.random, 6)}`;
+  createFile(backup, oldBytes(spec));
+  try {
+    replaceFile(spec, text);
+  } catch (cause) {
+    // Of a spec that is as it was nobody needs a copy, least of all on a full disk.
+    rmSync(backup, { force: true });
+    throw cause;
+  }
+  return backup;
 }
 
 function newSpec(name: string, branch: string): string {
@@ -183,9 +206,4 @@ function newSpec(name: string, branch: string): string {
 function nameIn(spec: string): string | undefined {
   const value = /^ {2}name:[ \t]*(.+?)[ \t]*$/m.exec(readPlain(spec) ?? "")?.[1];
   return value?.replace(/^(['"])(.*)\1$/, "$2");
-}
-
-/** Whether a file that the repository may have brought can be written: in the repository, and something that can be read first. */
-function isExtensible(root: string, path: string): boolean {
-  return staysInside(root, path) && (!isThere(path) || readPlain(path) !== undefined);
 }

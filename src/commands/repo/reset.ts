@@ -1,10 +1,12 @@
-import { copyFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { counted } from "../../core/counted.ts";
 import { LodestarError } from "../../core/errors.ts";
 import { randomDigits } from "../../core/ids.ts";
 import { Flag, Integer, OneOf, Optional, Shape, Text } from "../../core/schema.ts";
 import { field, line } from "../../core/view.ts";
+import { createFile } from "../../git/replace.ts";
 import { command } from "../command.ts";
+import type { Context } from "../context.ts";
 
 export default command({
   name: "reset",
@@ -47,12 +49,19 @@ export default command({
     let backup: string | undefined;
     if (input.hard === true && tasks > 0) {
       await context.spec.locked(async (session) => {
-        backup = `${context.spec.paths.spec}.backup-${randomDigits(context.random, 6)}`;
-        copyFileSync(context.spec.paths.spec, backup);
-        await session.save((index) => (index.count() === 0 ? [] : [{ kind: "clear" }]));
+        const copy = `${context.spec.paths.spec}.backup-${randomDigits(context.random, 6)}`;
+        createFile(copy, readFileSync(context.spec.paths.spec));
+        try {
+          await session.save((index) => (index.count() === 0 ? [] : [{ kind: "clear" }]));
+        } catch (cause) {
+          // Of a spec that is as it was nobody needs a copy, least of all on a full disk.
+          rmSync(copy, { force: true });
+          throw cause;
+        }
+        backup = copy;
       });
     }
-    if (info !== undefined) await (await context.runtime()).clear();
+    if (info !== undefined) await clearRuntime(context, backup);
     return {
       reset_type,
       tasks_deleted: tasks,
@@ -78,3 +87,21 @@ export default command({
     ...(output.backup === undefined ? [] : [field("Backup", output.backup)]),
   ],
 });
+
+/** @throws LodestarError that names the backup, where the tasks are gone by then: whoever sees it must not look for them in vain. */
+async function clearRuntime(context: Context, backup: string | undefined): Promise<void> {
+  try {
+    await (await context.runtime()).clear();
+  } catch (cause) {
+    if (!(cause instanceof LodestarError) || backup === undefined) throw cause;
+    throw new LodestarError(
+      cause.code,
+      `The tasks are removed and kept in ${backup}, but the runtime is not cleared: ${cause.message}`,
+      {
+        cause,
+        details: { ...cause.details, backup },
+        hint: `${cause.hint} \`lodestar reset --force\` clears the rest.`,
+      },
+    );
+  }
+}

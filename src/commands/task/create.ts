@@ -7,6 +7,7 @@ import { field, line, list } from "../../core/view.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { requireRegistered } from "../refused.ts";
+import { tell } from "../tell.ts";
 import { checkDependencies, checkFreeId, newTask } from "./planning.ts";
 import { taskData, taskFields } from "./shapes.ts";
 
@@ -102,7 +103,7 @@ export default command({
       }),
     );
     if (made)
-      await runtime.append([
+      await tell(context, runtime, [
         {
           type: "task.created",
           task_id: plan.id,

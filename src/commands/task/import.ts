@@ -28,6 +28,7 @@ import type { SpecIndex } from "../../spec/index.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { requireRegistered } from "../refused.ts";
+import { tell } from "../tell.ts";
 import { settledPlan } from "./create.ts";
 import { checkFreeId, cycleError, newTask } from "./planning.ts";
 
@@ -178,7 +179,7 @@ export async function importTasks(
     return latest;
   });
   const by = agent === undefined ? {} : { agent_id: agent };
-  await runtime?.append([
+  await tell(context, runtime, [
     ...planned.created.map((task_id) => ({ type: "task.created" as const, task_id, ...by })),
     ...planned.updated.map((task_id) => ({ type: "task.updated" as const, task_id, ...by })),
   ]);

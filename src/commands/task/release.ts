@@ -60,7 +60,8 @@ export default command({
           : [];
       }),
     );
-    await runtime.append([
+    const { tell } = await import("../tell.ts");
+    await tell(context, runtime, [
       {
         type: "task.updated",
         task_id: input.task_id,

@@ -9,6 +9,7 @@ import { command } from "../command.ts";
 import { look, requireTask } from "../look.ts";
 import { effectiveTask } from "../outcome.ts";
 import { requireRegistered } from "../refused.ts";
+import { tell } from "../tell.ts";
 import { settledPlan } from "./create.ts";
 import { checkDependencies } from "./planning.ts";
 import { taskData, taskFields } from "./shapes.ts";
@@ -96,7 +97,7 @@ export default command({
     const own = made || context.idempotency("plan") === undefined ? Object.keys(changed) : fields;
     const updated_fields = [...own, ...(input.feature === undefined ? [] : ["feature"])];
     if (made)
-      await runtime.append([
+      await tell(context, runtime, [
         {
           type: "task.updated",
           task_id: input.task_id,
