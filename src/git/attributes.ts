@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { isExtensible, isThere, lookAt, readPlain } from "./plain-file.ts";
+import { holdsUp, isExtensible, isPlain, isThere, readPlain } from "./plain-file.ts";
 import { replaceFile } from "./replace.ts";
 import { git, gitSays } from "./run.ts";
 import type { Place } from "./worktree.ts";
@@ -14,24 +14,41 @@ const DRIVER =
   "if command -v lodestar >/dev/null 2>&1; then lodestar git merge-driver %O %A %B %P; s=$?; [ $s -le 1 ] || { git merge-file %A %O %B; s=1; }; exit $s; else git merge-file %A %O %B; fi";
 const NAME = "Lodestar: task by task, field by field";
 const LINE = ".lodestar/spec.yaml merge=lodestar";
+const OUR_LINE = /^\.lodestar\/spec\.yaml merge=lodestar(?:\r?\n|$)/gm;
 
 /** Which halves of the merge driver are there: the clone's configuration, and the attribute that travels with the repository. */
 export interface DriverState {
   readonly config: boolean;
   readonly attributes: boolean;
+  /** What the configuration names, ours or not. */
+  readonly driver?: string;
 }
 
 const attributesPath = (place: Place): string => join(place.root, ".gitattributes");
-const isPlain = (path: string): boolean => lookAt(path)?.isFile() ?? false;
+const othersPaths = (root: string, common_dir: string): string[] => [
+  join(root, ".lodestar", ".gitattributes"),
+  join(common_dir, "info", "attributes"),
+];
+
+/**
+ * The files besides `.gitattributes` that have a word on how the spec is merged, and win over it.
+ * @returns their paths.
+ */
+export function overridingAttributes(place: Place): string[] {
+  if (place.git === undefined) return [];
+  return othersPaths(place.root, place.git.common_dir).filter((path) => /\bmerge\b/.test(readPlain(path) ?? ""));
+}
 
 /** Asks Git itself: configuration may come from another file, attributes too. Without Git, or outside it: nothing is there. */
 export function driverState(place: Place): DriverState {
   if (place.git === undefined) return { config: false, attributes: false };
-  // A FIFO in its place would keep Git waiting.
-  const readable = !isThere(attributesPath(place)) || isPlain(attributesPath(place));
-  const attribute = !readable ? undefined : gitSays(place.root, "check-attr", "merge", "--", ".lodestar/spec.yaml");
+  const path = attributesPath(place);
+  const isReadable = ![path, ...othersPaths(place.root, place.git.common_dir)].some(holdsUp);
+  const attribute = isReadable ? gitSays(place.root, "check-attr", "merge", "--", ".lodestar/spec.yaml") : undefined;
+  const driver = gitSays(place.root, "config", "--get", "merge.lodestar.driver");
   return {
-    config: gitSays(place.root, "config", "--get", "merge.lodestar.driver") === DRIVER,
+    ...(driver === undefined ? {} : { driver }),
+    config: driver === DRIVER,
     attributes: attribute?.endsWith(": merge: lodestar") ?? false,
   };
 }
@@ -47,9 +64,13 @@ export function installDriver(place: Place): { readonly files: readonly string[]
   // Git does not follow a link in this place; nor do we, out of the repository.
   if ((isThere(path) && !isPlain(path)) || !isExtensible(path)) return { files: [], config };
   const before = readPlain(path) ?? "";
-  if (before.split(/\r?\n/).includes(LINE)) return { files: [], config };
+  const rules = before.split(/\r?\n/).filter((line) => line !== "");
+  const isLast = rules.at(-1) === LINE;
+  if (isLast || (rules.includes(LINE) && driverState(place).attributes)) return { files: [], config };
   const eol = before.includes("\r\n") ? "\r\n" : "\n";
-  replaceFile(path, `${before}${before === "" || before.endsWith("\n") ? "" : eol}${LINE}${eol}`);
+  // The last rule that matches wins: one that stands below ours is why ours does not hold.
+  const others = before.replaceAll(OUR_LINE, "");
+  replaceFile(path, `${others}${others === "" || others.endsWith("\n") ? "" : eol}${LINE}${eol}`);
   return { files: [path], config };
 }
 
@@ -69,7 +90,7 @@ export function uninstallDriver(place: Place): { readonly files: readonly string
   const path = attributesPath(place);
   const before = isPlain(path) ? readPlain(path) : undefined;
   if (before === undefined) return { files: [], config };
-  const after = before.replaceAll(/^\.lodestar\/spec\.yaml merge=lodestar(?:\r?\n|$)/gm, "");
+  const after = before.replaceAll(OUR_LINE, "");
   if (after === before) return { files: [], config };
   if (after === "") rmSync(path);
   else replaceFile(path, after);

@@ -1,6 +1,6 @@
-import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { isThere } from "./plain-file.ts";
+import { mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { join, resolve, sep } from "node:path";
+import { isPlain, isThere, readPlain } from "./plain-file.ts";
 import { replaceFile } from "./replace.ts";
 import { gitSays } from "./run.ts";
 import type { Place } from "./worktree.ts";
@@ -31,12 +31,32 @@ export function hooksFolder(place: Place): string | undefined {
   return path === undefined ? undefined : resolve(place.root, path);
 }
 
-const isOurs = (path: string): boolean =>
-  (lstatSync(path, { throwIfNoEntry: false })?.isFile() ?? false) && readFileSync(path, "utf8").includes(MARK);
+const isOurs = (path: string): boolean => isPlain(path) && (readPlain(path) ?? "").includes(MARK);
 
-/** Which of our hooks are in place. */
-export function installedHooks(folder: string): Hook[] {
-  return HOOKS.filter((hook) => isOurs(join(folder, hook)));
+/** Windows knows no such bit and reports one: there every file may be run. */
+const isExecutable = (path: string): boolean => (statSync(path).mode & 0o111) !== 0 || sep === "\\";
+const isAsInstalled = (path: string, hook: Hook): boolean =>
+  isOurs(path) && readPlain(path) === script(hook) && isExecutable(path);
+
+export interface HooksState {
+  /** Nobody asked for hooks here, or took them out: nothing is wrong with that. */
+  readonly wanted: boolean;
+  /** Gone, changed or not executable: installing again mends them. */
+  readonly broken: readonly Hook[];
+  /** Replaced by somebody's own while an older one of theirs is kept: only a person can say which counts. */
+  readonly replaced: readonly Hook[];
+}
+
+/** How our hooks are, where some of them are in place. */
+export function hooksState(folder: string): HooksState {
+  const wanted = HOOKS.some((hook) => isOurs(join(folder, hook)));
+  const isReplaced = (hook: Hook): boolean => {
+    const path = join(folder, hook);
+    return isThere(path) && !isOurs(path) && isThere(path + KEPT);
+  };
+  const replaced = wanted ? HOOKS.filter(isReplaced) : [];
+  const broken = wanted ? HOOKS.filter((hook) => !isReplaced(hook) && !isAsInstalled(join(folder, hook), hook)) : [];
+  return { wanted, broken, replaced };
 }
 
 export interface HooksChanged {
@@ -45,12 +65,14 @@ export interface HooksChanged {
   readonly kept: readonly string[];
   /** Left alone: why. */
   readonly left: readonly string[];
+  /** Ours, with somebody's changes: where they are now. */
+  readonly saved: readonly string[];
 }
 
 /** Puts our hooks in place; those of others are kept and run first. */
 export function installHooks(folder: string): HooksChanged {
   mkdirSync(folder, { recursive: true });
-  const changed = { hooks: [] as string[], kept: [] as string[], left: [] as string[] };
+  const changed = { hooks: [] as string[], kept: [] as string[], left: [] as string[], saved: [] as string[] };
   for (const hook of HOOKS) {
     const path = join(folder, hook);
     if (isThere(path) && !isOurs(path)) {
@@ -63,7 +85,13 @@ export function installHooks(folder: string): HooksChanged {
       renameSync(path, path + KEPT);
       changed.kept.push(path + KEPT);
     }
-    if (isThere(path) && readFileSync(path, "utf8") === script(hook)) continue;
+    if (isAsInstalled(path, hook)) continue;
+    if (isThere(path) && readPlain(path) !== script(hook)) {
+      let n = 1;
+      while (isThere(`${path}.changed-${n}`)) n += 1;
+      renameSync(path, `${path}.changed-${n}`);
+      changed.saved.push(`${path}.changed-${n}`);
+    }
     replaceFile(path, script(hook), 0o755);
     changed.hooks.push(path);
   }
@@ -72,7 +100,7 @@ export function installHooks(folder: string): HooksChanged {
 
 /** Takes our hooks out and puts those back that were there before. A hook that somebody has changed since stays. */
 export function uninstallHooks(folder: string): HooksChanged {
-  const changed = { hooks: [] as string[], kept: [] as string[], left: [] as string[] };
+  const changed = { hooks: [] as string[], kept: [] as string[], left: [] as string[], saved: [] as string[] };
   for (const hook of HOOKS) {
     const path = join(folder, hook);
     if (!isThere(path + KEPT) && !isOurs(path)) continue;

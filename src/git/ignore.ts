@@ -1,8 +1,9 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { unwritable } from "../core/errors.ts";
-import { isExtensible, isThere, readPlain } from "./plain-file.ts";
+import { holdsUp, isExtensible, isThere, readPlain } from "./plain-file.ts";
 import { replaceFile } from "./replace.ts";
+import { git } from "./run.ts";
 import type { Place } from "./worktree.ts";
 
 /** What is Lodestar's own and never committed. */
@@ -50,6 +51,31 @@ export function isIgnored(place: Place): boolean {
   const exclude = join(place.git.common_dir, "info", "exclude");
   const lines = new Set((readPlain(exclude) ?? "").split(/\r?\n/));
   return EXCLUDES.every((pattern) => lines.has(pattern));
+}
+
+/** One of our files that Git would commit, and the rule that says so (`file:line:pattern`), if a rule does. */
+export interface Unignored {
+  readonly path: string;
+  readonly rule?: string;
+}
+
+const PROBES = ["runtime.sqlite", "runtime.sqlite-wal", "index.sqlite", "spec.yaml.backup-0"];
+
+/** Asks Git itself, which knows every rule that a person may have added. @returns `undefined` when Git cannot be asked. */
+export function unignored({ root }: Place): Unignored[] | undefined {
+  const paths = PROBES.map((name) => `.lodestar/${name}`);
+  if ([join(root, ".gitignore"), join(root, ".lodestar", ".gitignore")].some(holdsUp)) return undefined;
+  const asked = git(root, "-c", "core.quotePath=false", "check-ignore", "--no-index", "-v", "-n", ...paths);
+  if (asked === undefined || asked.exit > 1) return undefined;
+  return asked.out
+    .toString()
+    .split("\n")
+    .flatMap((line): Unignored[] => {
+      const [rule = "", path = ""] = line.split("\t");
+      const pattern = /^.*?:\d*:(.*)$/.exec(rule)?.[1] ?? "";
+      if (path === "" || (pattern !== "" && !pattern.startsWith("!"))) return [];
+      return [pattern === "" ? { path } : { path, rule }];
+    });
 }
 
 function writing(path: string, write: () => void): void {

@@ -1,4 +1,14 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, realpathSync, type Stats } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  type Stats,
+  statSync,
+} from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
 
 /** More than any file holds that is read whole here; what is larger is not what its name says. */
@@ -41,6 +51,19 @@ export function lookAt(path: string): Stats | undefined {
 
 /** True when the path names something: a link that leads nowhere, too. */
 export const isThere = (path: string): boolean => lookAt(path) !== undefined;
+
+/** True for a file itself: a link to one is none. */
+export const isPlain = (path: string): boolean => lookAt(path)?.isFile() ?? false;
+
+/** Whether a program that opens the path might wait for ever, as Git would: it leads to a pipe, a device or a socket. */
+export function holdsUp(path: string): boolean {
+  try {
+    const kind = statSync(path, { throwIfNoEntry: false });
+    return kind !== undefined && !kind.isFile() && !kind.isDirectory();
+  } catch {
+    return false;
+  }
+}
 
 /** Whether a text can be put in the place of what is there: what could not be read first would be lost. */
 export const isExtensible = (path: string): boolean => !isThere(path) || readPlainBytes(path) !== undefined;

@@ -1,3 +1,4 @@
+import { git } from "./run.ts";
 import type { Place } from "./worktree.ts";
 
 /**
@@ -19,4 +20,17 @@ export function isTracked(place: Place, path: string): boolean {
     if ((cause as { code?: string }).code === "ENOENT") return false;
     throw cause;
   }
+}
+
+/** Our own files in this worktree that Git tracks, as `git rm` wants them named in it. */
+export function trackedFiles(place: Place): string[] {
+  if (place.git === undefined) return [];
+  const patterns = ["runtime.sqlite*", "index.sqlite*"].map((name) => `.lodestar/${name}`);
+  const listed = git(place.root, "ls-files", "-z", "--", ...patterns);
+  return listed?.exit === 0
+    ? listed.out
+        .toString()
+        .split("\0")
+        .filter((path) => path !== "")
+    : [];
 }

@@ -164,3 +164,16 @@ function isInsideWorktree(folder: string): boolean {
     if (dirname(at) === at) return false;
   }
 }
+
+/** False when a branch of this repository is known not to be there (any more). */
+export function branchExists({ git }: Place, branch: string): boolean {
+  // Not every store of refs can be read from its files; "" and "(detached)" are no branches that could be deleted.
+  if (git === undefined || branch === "" || branch === "(detached)" || existsSync(join(git.common_dir, "reftable")))
+    return true;
+  const ref = `refs/heads/${branch}`;
+  return existsSync(join(git.common_dir, ref)) || packedRef(git.common_dir, ref) !== undefined || isUnborn(git, ref);
+}
+
+/** A branch that is checked out and has no commit yet. */
+const isUnborn = (git: GitPlace, ref: string): boolean =>
+  (readPlain(join(git.git_dir, "HEAD"), SHORT_FILE) ?? "").trim() === `ref: ${ref}`;

@@ -69,7 +69,12 @@ export function repeatedKey(piece: Piece, key: string, at: number): Finding {
 /** The finding for a second task with the same id; the rest of the file can be used. */
 export function repeatedTask(at: number, task_id: string): Finding {
   const message = `The task ${JSON.stringify(task_id)} stands twice; the first one counts.`;
-  return { at, message, hint: "Keep one of the two, or rename one; a textual merge may have left both.", task_id };
+  return {
+    at,
+    message,
+    hint: "A textual merge may have left both: `lodestar git resolve` makes them one; or rename one by hand.",
+    task_id,
+  };
 }
 
 /** The finding for a syntax error that the package `yaml` reported. */

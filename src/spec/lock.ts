@@ -1,5 +1,5 @@
 import { Database } from "bun:sqlite";
-import { closeSync, lstatSync, mkdirSync, openSync, statSync, truncateSync } from "node:fs";
+import { closeSync, lstatSync, mkdirSync, openSync, type Stats, statSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
 import { LodestarError, writeError } from "../core/errors.ts";
 import type { Millis } from "../core/time.ts";
@@ -76,14 +76,31 @@ function tryTake(path: string): Database | undefined {
   return undefined;
 }
 
+/** Nothing is ever written to a lock, so whatever it holds is damage, and would keep everybody out. Whoever takes the lock empties it. */
+const damageOf = (known: Stats): LockDamage | undefined =>
+  known.isFile() ? (known.size > 0 ? "not empty" : undefined) : "no file";
+
+export type LockDamage = "not empty" | "no file";
+
+/** What is wrong with a lock as it lies there. By name and size alone: closing a handle would drop the locks of this process. */
+export function lockDamage(path: string): LockDamage | undefined {
+  try {
+    const known = lstatSync(path, { throwIfNoEntry: false });
+    return known === undefined ? undefined : damageOf(known);
+  } catch {
+    // The way to it is no folder.
+    return "no file";
+  }
+}
+
 function ensureFile(path: string): number {
   try {
     const known = lstatSync(path, { throwIfNoEntry: false });
     if (known !== undefined) {
-      if (!known.isFile()) throw new Error("something else than a plain file is there");
-      // Nothing is ever written here, so whatever it holds is damage, and keeps everybody out. Cut off rather than removed: of two who do
-      // so, the later one must not take the lock from under the earlier.
-      if (known.size > 0) truncateSync(path);
+      const damage = damageOf(known);
+      if (damage === "no file") throw new Error("something else than a plain file is there");
+      // Cut off rather than removed: of two who do so, the later one must not take the lock from under the earlier.
+      if (damage === "not empty") truncateSync(path);
       return known.ino;
     }
     mkdirSync(dirname(path), { recursive: true });

@@ -33,6 +33,7 @@ export default command({
     const folder = input.hooks === true ? hooksFolder(place) : undefined;
     const hooks = folder === undefined ? undefined : writing(folder, () => installHooks(folder));
     for (const why of hooks?.left ?? []) context.warn(why);
+    for (const path of hooks?.saved ?? []) context.warn(`A hook of Lodestar's had been changed; it is kept as ${path}`);
     const kept = hooks?.kept ?? [];
     return {
       installed: true,

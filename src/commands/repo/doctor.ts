@@ -3,8 +3,9 @@ import { Flag, List, OneOf, Optional, Shape, type Static, Text } from "../../cor
 import { line, title, type View } from "../../core/view.ts";
 import { command } from "../command.ts";
 import { examine } from "./examine.ts";
-import { repair } from "./repair.ts";
+import { type Repaired, repair } from "./repair.ts";
 
+const NOTHING: Repaired = { fixed: [], failed: [] };
 const RESULTS = ["pass", "warn", "fail", "info"] as const;
 const Check = Shape({ name: Text(), status: OneOf(RESULTS), message: Text(), fix: Optional(Text()) });
 const Output = Shape({ healthy: Flag(), checks: List(Check), fixed: Optional(List(Text())) });
@@ -15,7 +16,7 @@ export default command({
   only_reads: (input) => input.fix !== true,
   summary: "Check the repository's health and say how to mend it",
   explain:
-    "Looks at the spec (readable, every task once), the dependencies (missing ones, each cycle in full), the runtime (integrity, schema, clock), whether both planes are in step, the product documents that tasks cite, the ignore rules and the merge driver. Exit status 1 when something failed; --strict counts warnings too. --fix repairs what can be repaired without deciding for you: ignore rules, the merge driver, outcomes that the spec lacks, a damaged index or runtime (moved aside, never deleted), leftovers of killed processes.",
+    "Looks at the spec (readable, every task once), the dependencies (missing ones, each cycle in full), the runtime (integrity, schema, clock), whether both planes are in step, the product documents that tasks cite, leases of deleted tasks, the index, the ignore rules, the merge driver and the hooks. Exit status 1 when something failed; --strict counts warnings too. --fix repairs what can be repaired without deciding for you: ignore rules, the merge driver, hooks that were changed, outcomes that the spec lacks, a damaged index or runtime, a lock that holds something, leftovers of killed processes. What is damaged is moved aside, never deleted (a lock, in which nothing is kept, is emptied); everything else names the command to type.",
   input: Shape({
     fix: Optional(Flag({ description: "Repair what can be repaired safely" })),
     strict: Optional(Flag({ description: "Warnings are failures" })),
@@ -27,10 +28,10 @@ export default command({
     { line: "lodestar doctor --fix", shows: "Look and mend" },
   ],
   run: async (input, context) => {
-    const fixed = input.fix === true ? await repair(context) : [];
-    const checks = await examine(context);
+    const { fixed, failed: unmended } = input.fix === true ? await repair(context) : NOTHING;
+    const checks = [...unmended, ...(await examine(context))];
     const healthy = checks.every(({ status }) => status !== "fail" && (input.strict !== true || status !== "warn"));
-    const output = { healthy, checks, ...(fixed.length === 0 ? {} : { fixed }) };
+    const output = { healthy, checks, ...(fixed.length === 0 ? {} : { fixed: [...fixed] }) };
     if (healthy) return output;
     const bad = checks.filter(({ status }) => status === "fail" || (input.strict === true && status === "warn"));
     const failed = [...new Set(bad.map(({ name }) => name))];

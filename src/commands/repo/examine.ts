@@ -1,21 +1,24 @@
-import { existsSync, readdirSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { counted } from "../../core/counted.ts";
 import { LodestarError } from "../../core/errors.ts";
 import { findCycle } from "../../core/graph.ts";
 import { quote } from "../../core/shell.ts";
 import { isSatisfied } from "../../core/status.ts";
-import { formatDuration } from "../../core/time.ts";
-import { driverState } from "../../git/attributes.ts";
-import { isIgnored } from "../../git/ignore.ts";
+import { formatDuration, formatInstant, MINUTE } from "../../core/time.ts";
+import { driverState, overridingAttributes } from "../../git/attributes.ts";
+import { HOOKS, hooksFolder, hooksState } from "../../git/hooks.ts";
+import { isIgnored, unignored } from "../../git/ignore.ts";
 import { remoteMount } from "../../git/mount.ts";
-import { isThere } from "../../git/plain-file.ts";
-import { isTracked } from "../../git/tracked.ts";
-import { worktreeExists } from "../../git/worktree.ts";
+import { isPlain, isThere, lookAt } from "../../git/plain-file.ts";
+import { isTracked, trackedFiles } from "../../git/tracked.ts";
+import { branchExists, worktreeExists } from "../../git/worktree.ts";
+import { SpecIndex } from "../../spec/index.ts";
+import { type LockDamage, lockDamage } from "../../spec/lock.ts";
 import type { Problem } from "../../spec/model.ts";
 import type { Context } from "../context.ts";
 import { type Look, look } from "../look.ts";
-import { missingEdit } from "../outcome.ts";
+import { isHeld, missingEdit } from "../outcome.ts";
 
 export interface Check {
   name: string;
@@ -76,35 +79,39 @@ async function lookQuietly(context: Context, index: Look["index"], header: Look[
 const at = (path: string, { line, column, message }: Problem): string => `${path}:${line}:${column}: ${message}`;
 
 function examineDependencies({ index, schedule }: Look, checks: Check[]): void {
-  const missing: string[] = [];
-  const dead: string[] = [];
+  const missing: [id: string, need: string][] = [];
+  const dead: [id: string, need: string][] = [];
   for (const { task } of index.tasks()) {
     if (task.status === "deleted") continue;
     for (const need of task.depends_on) {
       const standing = schedule.standing(need);
-      if (standing === undefined) missing.push(`${task.id} → ${need}`);
-      else if (standing.status === "deleted" && !isSatisfied(standing.outcome)) dead.push(`${task.id} → ${need}`);
+      if (standing === undefined) missing.push([task.id, need]);
+      else if (standing.status === "deleted" && !isSatisfied(standing.outcome)) dead.push([task.id, need]);
     }
   }
   if (missing.length > 0) {
     checks.push({
       name: "dependencies",
       status: "fail",
-      message: `No such task: ${some(missing)}`,
-      fix: "Create the task, or `lodestar task update ID --remove-dep MISSING`",
+      message: `No such task: ${some(missing.map(arrow))}`,
+      fix: `${some(missing.map(without))}; or create the task`,
     });
   }
   if (dead.length > 0) {
     checks.push({
       name: "dependencies",
       status: "warn",
-      message: `Waiting for a task that was deleted before it was verified: ${some(dead)}`,
-      fix: "`lodestar task update ID --remove-dep DELETED`, or `lodestar task reopen DELETED`",
+      message: `Waiting for a task that was deleted before it was verified: ${some(dead.map(arrow))}`,
+      fix: `${some(dead.map(without))}; or bring it back: ${some([...new Set(dead.map(([, need]) => `\`lodestar task reopen ${quote(need)}\``))])}`,
     });
   }
   if (missing.length + dead.length === 0)
     checks.push({ name: "dependencies", status: "pass", message: "Every dependency is there" });
 }
+
+const arrow = ([id, need]: readonly [string, string]): string => `${id} → ${need}`;
+const without = ([id, need]: readonly [string, string]): string =>
+  `\`lodestar task update ${quote(id)} --remove-dep ${quote(need)}\``;
 
 /** Every cycle that can be told apart, each in full. */
 function examineCycles({ index }: Look, checks: Check[]): void {
@@ -134,6 +141,15 @@ async function examineRuntime(context: Context, checks: Check[]): Promise<boolea
     checks.push({ name: "runtime", status: "info", message: "None yet: the first command that writes makes it" });
     return false;
   }
+  if (lookAt(path)?.isSymbolicLink()) {
+    checks.push({
+      name: "runtime",
+      status: "fail",
+      message: `${path} is a symbolic link, which is not followed`,
+      fix: "`lodestar doctor --fix` moves it aside; name another place with LODESTAR_RUNTIME",
+    });
+    return false;
+  }
   const remote = remoteMount(dirname(path));
   if (remote !== undefined)
     checks.push({
@@ -142,12 +158,12 @@ async function examineRuntime(context: Context, checks: Check[]): Promise<boolea
       message: `${path} is on a ${remote} mount, where locks do not hold`,
       fix: "Name a local path with LODESTAR_RUNTIME",
     });
-  if (isTracked(context.place, path))
+  if (isTracked(context.place, path) && dirname(path) !== join(context.place.root, ".lodestar"))
     checks.push({
       name: "runtime",
       status: "fail",
       message: `${path} is tracked by Git`,
-      fix: "git rm --cached .lodestar/runtime.sqlite",
+      fix: `In ${dirname(path)}: \`git rm --cached runtime.sqlite\`, then commit`,
     });
   try {
     const runtime = await context.runtimeIfAny();
@@ -206,8 +222,10 @@ async function examineStep(context: Context, { index, schedule }: Look, checks: 
     });
   }
   const runtime = await context.runtimeIfAny();
+  await examineLeases(await runtime?.agents(), schedule, checks);
   for (const row of ((await runtime?.outbox()) ?? []).slice(0, SHOWN)) {
     const gone = index.task(row.task_id) === undefined && row.target_worktree === context.worktree;
+    const stray = !branchExists(context.place, row.target_branch);
     const lost = !worktreeExists(row.target_worktree) && context.place.git !== undefined;
     if (gone)
       checks.push({
@@ -215,6 +233,15 @@ async function examineStep(context: Context, { index, schedule }: Look, checks: 
         status: "warn",
         message: `An outcome of ${row.task_id} waits, but the spec here has no such task`,
         fix: `Check out ${row.target_branch}, where it was made`,
+      });
+    else if (stray)
+      checks.push({
+        name: "outbox",
+        status: "warn",
+        message: `An outcome of ${row.task_id} waits for the branch ${row.target_branch}, which is gone`,
+        fix: isHeld(index, row)
+          ? "`lodestar doctor --fix` forgets it: the spec here has it already"
+          : `Merge the work from where it is, or send it back: \`lodestar task reopen ${quote(row.task_id)}\``,
       });
     else if (lost)
       checks.push({
@@ -233,29 +260,155 @@ async function examineStep(context: Context, { index, schedule }: Look, checks: 
     checks.push({ name: "planes", status: "pass", message: "The spec holds every outcome of the runtime" });
 }
 
+/** Leases that protect nothing: their tasks were deleted on a way that did not end them, such as a merge. */
+async function examineLeases(
+  seen: { readonly leases: readonly { task_id: string; agent_id: string; expires_at: number }[] } | undefined,
+  schedule: Look["schedule"],
+  checks: Check[],
+): Promise<void> {
+  for (const { task_id, agent_id, expires_at } of (seen?.leases ?? []).slice(0, SHOWN)) {
+    const standing = schedule.standing(task_id);
+    const until = `held by ${agent_id} until ${formatInstant(expires_at)}`;
+    if (standing?.status === "deleted")
+      checks.push({
+        name: "leases",
+        status: "warn",
+        message: `${task_id} is deleted and ${until}`,
+        fix: `\`lodestar task release ${quote(task_id)} --force\`, or \`lodestar task reopen ${quote(task_id)}\` if the work counts`,
+      });
+    else if (standing === undefined)
+      checks.push({ name: "leases", status: "info", message: `${task_id} is not in the spec here and ${until}` });
+  }
+}
+
 function examineFiles(context: Context, checks: Check[]): void {
   const { place } = context;
   if (place.git !== undefined) {
-    const hasRuntime = existsSync(context.runtime_path);
-    if (isIgnored(place))
-      checks.push({ name: "ignores", status: "pass", message: "The databases are ignored on every branch" });
-    else
-      checks.push({
-        name: "ignores",
-        status: hasRuntime ? "warn" : "info",
-        message: "This clone's info/exclude does not name the databases",
-        fix: "`lodestar doctor --fix`, or any command that writes",
-      });
+    examineIgnores(context, checks);
+    examineTracked(context, checks);
+    examineDriver(context, checks);
+    examineHooks(context, checks);
   }
-  if (place.git !== undefined) examineDriver(context, checks);
-  const leftovers = temporaryFiles(dirname(context.spec.paths.spec));
+  examineIndex(context, checks);
+  const { lock } = context.spec.paths;
+  const damage = lockDamage(lock);
+  if (damage !== undefined) checks.push({ name: "lock", ...LOCK_DAMAGES[damage](lock) });
+  const leftovers = temporaryFiles(context).map((path) => relative(dirname(context.spec.paths.spec), path));
   if (leftovers.length > 0)
     checks.push({
       name: "leftovers",
       status: "info",
       message: `Temporary files of killed processes: ${some(leftovers)}`,
-      fix: "The next save removes them",
+      fix: "`lodestar doctor --fix`, or the next save, removes them",
     });
+}
+
+const LOCK_DAMAGES: Record<LockDamage, (lock: string) => Omit<Check, "name">> = {
+  "not empty": (lock) => ({
+    status: "warn",
+    message: `${lock} is not the empty file that it should be: another program writes to it`,
+    fix: "`lodestar doctor --fix`, or the next save, empties it",
+  }),
+  "no file": (lock) => ({
+    status: "fail",
+    message: `${lock} is no file that could be locked, and nothing can be saved`,
+    fix: "Remove what is there; the next save makes the lock anew",
+  }),
+};
+
+function examineIgnores({ place, runtime_path }: Context, checks: Check[]): void {
+  const own = join(place.root, ".lodestar", ".gitignore");
+  if (isThere(own) && !isPlain(own)) {
+    checks.push({
+      name: "ignores",
+      status: "warn",
+      message: ".lodestar/.gitignore is no plain file, and Git reads no other",
+      fix: "Remove it, then `lodestar doctor --fix`",
+    });
+    return;
+  }
+  if (!isIgnored(place) || !isThere(own)) {
+    checks.push({
+      name: "ignores",
+      status: existsSync(runtime_path) ? "warn" : "info",
+      message: isThere(own)
+        ? "This clone's info/exclude does not name the databases"
+        : "There is no .lodestar/.gitignore, which travels with the repository",
+      fix: "`lodestar doctor --fix`, or any command that writes",
+    });
+    return;
+  }
+  const open = unignored(place);
+  if (open === undefined) {
+    checks.push({
+      name: "ignores",
+      status: "info",
+      message: "Git could not be asked whether it ignores the databases",
+      fix: "Look with `git status`",
+    });
+    return;
+  }
+  for (const { path, rule } of open)
+    checks.push({
+      name: "ignores",
+      status: "warn",
+      message: rule === undefined ? `Git would commit ${path}` : `Git would commit ${path}, because of ${rule}`,
+      fix: rule === undefined ? "`lodestar init`" : "Remove that line",
+    });
+  if (open.length === 0)
+    checks.push({ name: "ignores", status: "pass", message: "The databases are ignored on every branch" });
+}
+
+function examineTracked({ place }: Context, checks: Check[]): void {
+  const tracked = trackedFiles(place);
+  if (tracked.length === 0) return;
+  checks.push({
+    name: "runtime",
+    status: "fail",
+    message: `Tracked by Git: ${some(tracked)}`,
+    fix: `In ${place.root}: \`git rm --cached -f ${tracked.map(quote).join(" ")}\`, then commit`,
+  });
+}
+
+function examineHooks({ place }: Context, checks: Check[]): void {
+  const folder = hooksFolder(place);
+  if (folder === undefined) return;
+  const { wanted, broken, replaced } = hooksState(folder);
+  if (!wanted) return;
+  if (broken.length > 0)
+    checks.push({
+      name: "hooks",
+      status: "warn",
+      message: `Missing or changed since \`lodestar git install --hooks\`: ${broken.join(", ")}`,
+      fix: "`lodestar doctor --fix` installs them again and keeps what was changed; `lodestar git uninstall` takes all out",
+    });
+  for (const hook of replaced)
+    checks.push({
+      name: "hooks",
+      status: "warn",
+      message: `${join(folder, hook)} was replaced after Lodestar's hook was installed, and ${hook}.before-lodestar is still there`,
+      fix: `Bring both into one file: \`mv ${hook} ${hook}.before-lodestar\` in ${folder} once it has all, then \`lodestar git install --hooks\``,
+    });
+  if (broken.length + replaced.length === 0)
+    checks.push({ name: "hooks", status: "pass", message: `${HOOKS.length} hooks are in place` });
+}
+
+function examineIndex({ spec, place }: Context, checks: Check[]): void {
+  const { index } = spec.paths;
+  const known = lookAt(index);
+  // An empty one is one that nobody has used yet.
+  if (known === undefined || (known.isFile() && known.size === 0)) return;
+  const opened = SpecIndex.open(index, false);
+  opened?.close();
+  if (opened !== undefined) return;
+  checks.push({
+    name: "index",
+    status: "warn",
+    message: `${relative(place.root, index)} cannot be used: every call reads the whole spec`,
+    fix: known.isDirectory()
+      ? "Move that folder away: it is none of Lodestar's"
+      : "`lodestar doctor --fix` moves it aside; it is made anew by itself",
+  });
 }
 
 /** Whether Git merges the spec by tasks. A clone without a runtime is no place where anybody merges (CI). */
@@ -265,19 +418,48 @@ function examineDriver({ place, runtime_path }: Context, checks: Check[]): void 
     checks.push({ name: "merging", status: "pass", message: "Git merges the spec by tasks" });
     return;
   }
+  const own = join(place.root, ".gitattributes");
+  if (isThere(own) && !isPlain(own)) {
+    checks.push({
+      name: "merging",
+      status: existsSync(runtime_path) ? "warn" : "info",
+      message: ".gitattributes is no plain file, and Git reads no other: it merges the spec as any text",
+      fix: "Remove it, then `lodestar doctor --fix`",
+    });
+    return;
+  }
+  const overriding = attributes ? [] : overridingAttributes(place);
   checks.push({
     name: "merging",
     status: existsSync(runtime_path) ? "warn" : "info",
     message: attributes
       ? "This clone's configuration does not have the merge driver: Git merges the spec as any text"
-      : ".gitattributes does not name the merge driver: Git merges the spec as any text",
-    fix: "`lodestar git install`, or `lodestar doctor --fix`",
+      : overriding.length > 0
+        ? "Other attributes take the place of the merge driver's: Git merges the spec as any text"
+        : ".gitattributes does not name the merge driver: Git merges the spec as any text",
+    fix:
+      overriding.length > 0
+        ? `Remove the line on \`merge\` from ${overriding.join(" and ")}`
+        : "`lodestar git install`, or `lodestar doctor --fix`",
   });
 }
 
-/** Temp files beside the spec. */
-export function temporaryFiles(folder: string): string[] {
-  return readdirSync(folder).filter((name) => name.startsWith(".spec.yaml.") && name.endsWith(".tmp"));
+/** A file is written in less; one that is older was left by a process that died. */
+const WRITING = 10 * MINUTE;
+
+/** Temp files that processes left which died while they wrote: saves of the spec, wherever its link leads, and files of ours. */
+export function temporaryFiles({ spec, clock }: Context): string[] {
+  const folder = dirname(spec.paths.spec);
+  const real = existsSync(spec.paths.spec) ? realpathSync(spec.paths.spec) : spec.paths.spec;
+  const name = real.slice(dirname(real).length + 1);
+  const isOld = (path: string) =>
+    clock.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? clock.now()) > WRITING;
+  const saves = readdirSync(dirname(real)).filter((entry) => entry.startsWith(`.${name}.`) && entry.endsWith(".tmp"));
+  const others = readdirSync(folder).filter((entry) => entry.startsWith(".new-") && entry.endsWith(".tmp"));
+  return [
+    ...saves.map((entry) => join(dirname(real), entry)),
+    ...others.map((entry) => join(folder, entry)).filter(isOld),
+  ];
 }
 
 const some = (items: readonly string[]): string =>
