@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { LodestarError } from "../core/errors.ts";
 import type { AnyCommand } from "./command.ts";
 import type { Context } from "./context.ts";
@@ -19,6 +21,11 @@ export async function settleUp(
   } catch (cause) {
     if (!(cause instanceof LodestarError)) throw cause;
     context.warn(`Some outcomes still wait to be written to the spec: ${cause.message}`);
+  }
+  const { git } = context.place;
+  if (git !== undefined && existsSync(join(git.git_dir, "lodestar", "hook-note.json"))) {
+    const { tellNote } = await import("./git/hook-note.ts");
+    tellNote(context);
   }
   if (RENEWS_ITSELF.has(command.name)) return;
   try {

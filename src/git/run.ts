@@ -33,3 +33,20 @@ export function gitSays(cwd: string, ...args: readonly string[]): string | undef
   const ran = git(cwd, ...args);
   return ran?.exit === 0 ? ran.out.toString().replace(/\r?\n$/, "") : undefined;
 }
+
+/**
+ * Starts `lodestar` as the hooks find it, and lets it go: in a session of its own, with no stream of ours, so that neither the end of
+ * the hook nor that of the terminal ends it, and nobody waits for it.
+ *
+ * @returns false when it cannot be started.
+ */
+export function startBehind(cwd: string, ...args: readonly string[]): boolean {
+  try {
+    const options = { cwd, stdin: "ignore", stdout: "ignore", stderr: "ignore", detached: true } as const;
+    Bun.spawn(["lodestar", ...args], options).unref();
+    return true;
+  } catch (cause) {
+    if ((cause as { code?: string }).code === "ENOENT") return false;
+    throw cause;
+  }
+}

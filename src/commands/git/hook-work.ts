@@ -1,5 +1,5 @@
 /** What the Git hooks do for an acting agent. */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { LodestarError } from "../../core/errors.ts";
 import { compileGlob, type Glob, overlap } from "../../core/globs.ts";
@@ -7,7 +7,7 @@ import { isSatisfied, joinOutcomes, NO_OUTCOME, type Outcome, statusOf } from ".
 import { keyOf, specOutcome, specWord, type Task } from "../../core/task.ts";
 import { formatInstant } from "../../core/time.ts";
 import type { Hook } from "../../git/hooks.ts";
-import { git, gitSays } from "../../git/run.ts";
+import { git, gitSays, startBehind } from "../../git/run.ts";
 import type { Lease } from "../../lease/lease.ts";
 import { asBuffer, divide } from "../../spec/division.ts";
 import { SpecIndex } from "../../spec/index.ts";
@@ -17,8 +17,10 @@ import { isMapping, readTask } from "../../spec/schema.ts";
 import type { Context } from "../context.ts";
 import { isSameKey, lookWith } from "../look.ts";
 import { heal } from "../outcome.ts";
+import { dropNote, leaveNote } from "./hook-note.ts";
 
 interface Done {
+  readonly later?: true;
   readonly tasks?: string[];
   readonly written?: string[];
   readonly unblocked?: string[];
@@ -33,10 +35,53 @@ export async function runHook(hook: Hook, args: readonly string[], agent_id: str
     case "prepare-commit-msg":
       return addTrailers(args, agent_id, context);
     case "post-merge":
-      return bringInStep(context);
+      return soonOrLater(hook, args, agent_id, context);
     case "post-checkout":
       // 0: files were checked out, not a branch.
-      return args[2] === "0" || isUnderWay(context) ? {} : bringInStep(context);
+      return args[2] === "0" || isUnderWay(context, hook) ? {} : soonOrLater(hook, args, agent_id, context);
+  }
+}
+
+/** A spec of this size, some 600 tasks, is read and brought in step while nobody notices. Git never waits for a larger one. */
+const SOON = 512 * 1024;
+
+async function soonOrLater(hook: Hook, args: readonly string[], agent_id: string, context: Context): Promise<Done> {
+  const { place, spec } = context;
+  // What was found out on the way to where we were is of no use here.
+  dropNote(place);
+  if ((statSync(spec.paths.spec, { throwIfNoEntry: false })?.size ?? 0) <= SOON) return bringInStep(context);
+  if (!(await isBehind(context))) return {};
+  // Under the person's feet nothing is done that takes long; the outcomes themselves hold already (T1).
+  const isStarted = startBehind(place.worktree, "git", "hook", hook, "--behind", "--agent", agent_id, "--", ...args);
+  return isStarted ? { later: true } : bringInStep(context);
+}
+
+/** Whether there may be something to do: the spec is not what was last looked at here, or outcomes wait. */
+async function isBehind(context: Context): Promise<boolean> {
+  const index = SpecIndex.open(context.spec.paths.index, false);
+  try {
+    if (index?.header()?.key !== context.spec.key()) return true;
+    return ((await (await context.runtimeIfAny())?.outbox()) ?? []).length > 0;
+  } finally {
+    index?.close();
+  }
+}
+
+/** The same after the hook has returned. Whatever comes of it is left for the next command; nobody sees what this one prints. */
+export async function runBehind(hook: Hook, context: Context): Promise<Done> {
+  const { branch } = context.head();
+  try {
+    // Git may have gone on meanwhile, to a rebase or to a merge with conflicts.
+    if (isUnderWay(context, hook)) return {};
+    const done = await bringInStep(context);
+    // So that the next command finds a fresh index; before, it would have to read the whole spec.
+    await context.spec.index("write");
+    if (context.head().branch === branch && (done.written !== undefined || done.unblocked !== undefined))
+      leaveNote(context.place, { hook, branch, ...done });
+    return done;
+  } catch (cause) {
+    leaveNote(context.place, { hook, branch, problem: cause instanceof Error ? cause.message : String(cause) });
+    throw cause;
   }
 }
 
@@ -141,9 +186,10 @@ async function addTrailers([file, source]: readonly string[], agent_id: string, 
 /** In the middle of these Git counts on the files as they are. (While post-merge runs the merge is over, though MERGE_HEAD is there.) */
 const UNDER_WAY = ["MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"];
 
-function isUnderWay({ place }: Context): boolean {
+function isUnderWay({ place }: Context, hook: Hook): boolean {
   const git_dir = place.git?.git_dir;
-  return git_dir !== undefined && UNDER_WAY.some((name) => existsSync(join(git_dir, name)));
+  const names = hook === "post-merge" ? UNDER_WAY.filter((name) => name !== "MERGE_HEAD") : UNDER_WAY;
+  return git_dir !== undefined && names.some((name) => existsSync(join(git_dir, name)));
 }
 
 /** Writes what had waited for this branch, and tells what became claimable since the spec was last looked at here. */
