@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import type { AnyCommand } from "./commands/command.ts";
 import type { Context } from "./commands/context.ts";
@@ -192,7 +192,7 @@ class Wiring implements Context {
     await this.#beforeWriting(path);
     this.#store = await this.#openOrMoveAside(path);
     this.#storeWritable = true;
-    this.#rememberHome(path);
+    await this.#rememberHome(path);
     return this.#store;
   }
 
@@ -302,17 +302,14 @@ class Wiring implements Context {
     return path === undefined ? undefined : readPlain(path);
   }
 
-  #rememberHome(path: string): void {
+  async #rememberHome(path: string): Promise<void> {
     const home = this.#homePath();
     const known = statSync(path, { throwIfNoEntry: false });
     if (home === undefined || known === undefined || this.#home() === homeOf(path, known.ino)) return;
     try {
       mkdirSync(dirname(home), { recursive: true });
-      // Renamed into place: written over, a FIFO or a link there would have to be opened.
-      const temp = `${home}.${Bun.hash(path).toString(36)}.tmp`;
-      rmSync(temp, { force: true });
-      writeFileSync(temp, homeOf(path, known.ino), { flag: "wx" });
-      renameSync(temp, home);
+      const { putFile } = await import("./git/replace.ts");
+      putFile(home, homeOf(path, known.ino));
     } catch {
       // Only saves looking again: a Git directory that cannot be written costs each call the full look.
     }

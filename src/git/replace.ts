@@ -43,6 +43,13 @@ function fileAt(path: string): { readonly real: string; readonly mode: number } 
   }
 }
 
+/** Puts a file of our own in the place of whatever is there: neither followed nor opened, so that a link or a pipe does no harm. */
+export function putFile(path: string, content: string): void {
+  withTemp(path, content, undefined, (temp) => {
+    renameSync(temp, path);
+  });
+}
+
 /** Writes where a person says, who may say a pipe or a terminal: nothing is there that could be cut short. */
 export function writeOutput(path: string, content: string | Uint8Array): void {
   const known = statSync(path, { throwIfNoEntry: false });

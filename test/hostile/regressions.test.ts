@@ -1,9 +1,19 @@
 /** Each hostile case that once did harm, by itself. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { SpecIndex } from "../../src/spec/index.ts";
 import { specKey } from "../../src/spec/key.ts";
+import { withSpecLock } from "../../src/spec/lock.ts";
 import { runtimeDamage } from "./databases.ts";
 import type { Said } from "./oracle.ts";
 import { type HostilePlace, hostilePlace } from "./place.ts";
@@ -53,6 +63,37 @@ describe.skipIf(process.platform === "win32")("a pipe that nobody writes to is n
   test("in the place of .git/info/exclude: nothing can be ignored there, and that is said", async () => {
     fifo(".git/info/exclude");
     expect(json(await join_()).error.code).toBe("READ_ONLY");
+  });
+
+  test.each([".gitignore", ".lodestar/.gitignore"])(
+    "in the place of %s: doctor does not have Git wait for it",
+    async (name) => {
+      await join_();
+      rmSync(at(name), { force: true });
+      fifo(name);
+      const checks = json(await here.call(["doctor", "--json"])).data.checks as { name: string; message: string }[];
+      const said = checks.filter((each) => each.name === "ignores").map(({ message }) => message);
+      expect(said).toEqual([expect.stringMatching(/could not be asked|no plain file/)]);
+    },
+  );
+
+  test.each([".gitattributes", ".lodestar/.gitattributes", ".git/info/attributes"])(
+    "in the place of %s: doctor does not have Git wait for it",
+    async (name) => {
+      await here.call(["init"]);
+      fifo(name);
+      const checks = json(await here.call(["doctor", "--json"])).data.checks as { name: string; message: string }[];
+      expect(checks.filter((each) => each.name === "merging").map(({ message }) => message)).toEqual([
+        expect.stringMatching(/merges the spec as any text/),
+      ]);
+    },
+  );
+
+  test("in the place of what a hook left for the next command", async () => {
+    await join_();
+    fifo(".git/lodestar/hook-note.json");
+    expect((await here.call(["task", "create", "--title", "x"])).exit).toBe(0);
+    expect(existsSync(at(".git/lodestar/hook-note.json"))).toBe(true);
   });
 
   test("in the place of what init extends", async () => {
@@ -175,6 +216,59 @@ describe("a lock that holds something", () => {
     }
     expect(readFileSync(join(here.base, "secret"), "utf8")).toBe("nobody may touch this\n");
   });
+});
+
+test("a lock that is no file: doctor names it, and --fix touches nothing", async () => {
+  await here.call(["task", "create", "--title", "x"]);
+  const lock = at(".git/lodestar/spec.lock");
+  rmSync(lock);
+  mkdirSync(lock);
+  for (const argv of [["doctor"], ["doctor", "--fix"]]) {
+    const { data, ok } = json(await here.call([...argv, "--json"]));
+    expect(ok).toBe(false);
+    expect(data.checks.find((each: { name: string }) => each.name === "lock").message).toContain("no file");
+  }
+});
+
+test.each(["null", "[]", '{"hook":"post-merge","branch":"main","written":5}', "\u0000"])(
+  "what a hook left, written by somebody else (%j), is no defect and goes",
+  async (text) => {
+    await join_();
+    writeFileSync(at(".git/lodestar/hook-note.json"), text);
+    expect((await here.call(["task", "create", "--title", "x"])).exit).toBe(0);
+    expect(existsSync(at(".git/lodestar/hook-note.json"))).toBe(false);
+  },
+);
+
+test.each([".git/info/exclude", ".gitattributes", "AGENTS.md"])(
+  "%s that is too large to be read is not replaced by what we would add",
+  async (name) => {
+    writeFileSync(at(name), "");
+    truncateSync(at(name), 65 * 1024 * 1024);
+    await here.call(["init"]);
+    expect(statSync(at(name)).size).toBe(65 * 1024 * 1024);
+  },
+);
+
+test("hooks that core.hooksPath puts where no folder can be are READ_ONLY, no defect", async () => {
+  writeFileSync(at(".git/config"), "[core]\n\trepositoryformatversion = 0\n\thooksPath = /dev/null\n");
+  expect(json(await here.call(["git", "install", "--hooks", "--json"])).error.code).toBe("READ_ONLY");
+});
+
+test("init --force waits for who saves the spec, and keeps what was saved", async () => {
+  const saved = `${SPEC}  B:\n    title: two\n    status: ready\n`;
+  let forced: Promise<Said> | undefined;
+  await withSpecLock(at(".git/lodestar/spec.lock"), 1000, async () => {
+    forced = here.call(["init", "--force", "--json"]);
+    // The section is written before the spec: whoever does not wait has replaced it soon after.
+    while (!existsSync(at("AGENTS.md"))) await Bun.sleep(1);
+    await Bun.sleep(50);
+    expect(readFileSync(here.spec, "utf8")).toBe(SPEC);
+    writeFileSync(here.spec, saved);
+  });
+  const { data } = json((await forced) as Said);
+  expect(readFileSync(data.backup, "utf8")).toBe(saved);
+  expect(readFileSync(here.spec, "utf8")).toContain("tasks: {}");
 });
 
 describe("a damaged index", () => {

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { check } from "../../core/check.ts";
 import { List, Optional, Shape, type Static, Text } from "../../core/schema.ts";
 import { isPlain, readPlain } from "../../git/plain-file.ts";
-import { replaceFile } from "../../git/replace.ts";
+import { putFile } from "../../git/replace.ts";
 import type { Place } from "../../git/worktree.ts";
 import type { Context } from "../context.ts";
 
@@ -26,7 +26,7 @@ export function leaveNote(place: Place, note: HookNote): void {
   const path = notePath(place);
   if (path === undefined) return;
   mkdirSync(dirname(path), { recursive: true });
-  replaceFile(path, JSON.stringify(note));
+  putFile(path, JSON.stringify(note));
 }
 
 export function dropNote(place: Place): void {
