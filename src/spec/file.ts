@@ -58,7 +58,7 @@ export async function saveSpec(request: SaveRequest): Promise<Saved> {
   const warnings: string[] = [];
   let handle: number | undefined;
   try {
-    removeLeftovers(folder, basename(request.path));
+    for (const left of leftovers(request.path)) rmSync(left, { force: true });
     fault("before-temp");
     handle = openSync(temp, "wx", 0o666);
     writeAll(handle, request.pieces);
@@ -90,11 +90,18 @@ export async function saveSpec(request: SaveRequest): Promise<Saved> {
   }
 }
 
-/** Temp files of processes that died while saving: whoever holds the lock knows that no other save is under way. */
-function removeLeftovers(folder: string, name: string): void {
-  for (const entry of readdirSync(folder)) {
-    if (entry.startsWith(`.${name}.`) && entry.endsWith(".tmp")) rmSync(join(folder, entry), { force: true });
-  }
+/**
+ * Temp files of processes that died while saving: whoever holds the lock knows that no other save is under way. Files only: a folder of
+ * that name is none of ours.
+ *
+ * @param path the spec itself, where it is a link what it leads to.
+ */
+export function leftovers(path: string): string[] {
+  const folder = dirname(path);
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.name.startsWith(`.${basename(path)}.`) && entry.name.endsWith(".tmp"))
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => join(folder, entry.name));
 }
 
 function writeAll(handle: number, pieces: readonly Uint8Array[]): void {

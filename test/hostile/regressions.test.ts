@@ -250,6 +250,13 @@ test.each([".git/info/exclude", ".gitattributes", "AGENTS.md"])(
   },
 );
 
+test("a folder called as a save's temp file stops no save, and stays", async () => {
+  mkdirSync(at(".lodestar/.spec.yaml.x.tmp"));
+  expect((await here.call(["task", "create", "--title", "x"])).exit).toBe(0);
+  expect((await here.call(["doctor", "--fix"])).exit).toBe(0);
+  expect(existsSync(at(".lodestar/.spec.yaml.x.tmp"))).toBe(true);
+});
+
 test("hooks that core.hooksPath puts where no folder can be are READ_ONLY, no defect", async () => {
   writeFileSync(at(".git/config"), "[core]\n\trepositoryformatversion = 0\n\thooksPath = /dev/null\n");
   expect(json(await here.call(["git", "install", "--hooks", "--json"])).error.code).toBe("READ_ONLY");

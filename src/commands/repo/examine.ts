@@ -13,6 +13,7 @@ import { remoteMount } from "../../git/mount.ts";
 import { isPlain, isThere, lookAt } from "../../git/plain-file.ts";
 import { isTracked, trackedFiles } from "../../git/tracked.ts";
 import { branchExists, worktreeExists } from "../../git/worktree.ts";
+import { leftovers } from "../../spec/file.ts";
 import { SpecIndex } from "../../spec/index.ts";
 import { type LockDamage, lockDamage } from "../../spec/lock.ts";
 import type { Problem } from "../../spec/model.ts";
@@ -293,12 +294,12 @@ function examineFiles(context: Context, checks: Check[]): void {
   const { lock } = context.spec.paths;
   const damage = lockDamage(lock);
   if (damage !== undefined) checks.push({ name: "lock", ...LOCK_DAMAGES[damage](lock) });
-  const leftovers = temporaryFiles(context).map((path) => relative(dirname(context.spec.paths.spec), path));
-  if (leftovers.length > 0)
+  const temps = temporaryFiles(context).map((path) => relative(dirname(context.spec.paths.spec), path));
+  if (temps.length > 0)
     checks.push({
       name: "leftovers",
       status: "info",
-      message: `Temporary files of killed processes: ${some(leftovers)}`,
+      message: `Temporary files of killed processes: ${some(temps)}`,
       fix: "`lodestar doctor --fix`, or the next save, removes them",
     });
 }
@@ -451,15 +452,10 @@ const WRITING = 10 * MINUTE;
 export function temporaryFiles({ spec, clock }: Context): string[] {
   const folder = dirname(spec.paths.spec);
   const real = existsSync(spec.paths.spec) ? realpathSync(spec.paths.spec) : spec.paths.spec;
-  const name = real.slice(dirname(real).length + 1);
   const isOld = (path: string) =>
     clock.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? clock.now()) > WRITING;
-  const saves = readdirSync(dirname(real)).filter((entry) => entry.startsWith(`.${name}.`) && entry.endsWith(".tmp"));
   const others = readdirSync(folder).filter((entry) => entry.startsWith(".new-") && entry.endsWith(".tmp"));
-  return [
-    ...saves.map((entry) => join(dirname(real), entry)),
-    ...others.map((entry) => join(folder, entry)).filter(isOld),
-  ];
+  return [...leftovers(real), ...others.map((entry) => join(folder, entry)).filter(isOld)];
 }
 
 const some = (items: readonly string[]): string =>
