@@ -211,7 +211,8 @@ describe.skipIf(NO_SMALL_DISK !== undefined)("a disk with so many pages left", (
     "what was finished on a full disk reaches the spec with the next command",
     () => {
       let waited = 0;
-      for (const pages of PAGES) {
+      // Each of them: between room for the runtime alone and room for both there are two or three.
+      for (let pages = 0; pages < 32; pages += 1) {
         restore("planned");
         disk.leave(pages);
         const { exit, json } = lodestar("task done T0 --agent A");
