@@ -14,7 +14,7 @@ import { didYouMean, nearest } from "./nearest.ts";
 import { fieldNames } from "./options.ts";
 import { type Globals, mentions, type Parsed, parse, spoken, usage } from "./parse.ts";
 import type { People } from "./people.ts";
-import { childrenOf, type House, nameOf, type Reading, readings, treeOf, wordsOf } from "./tree.ts";
+import { childrenOf, type House, nameOf, plainReading, type Reading, readings, treeOf, wordsOf } from "./tree.ts";
 
 /** What `lodestar` alone runs. */
 const BARE = "status";
@@ -89,13 +89,13 @@ const nothing = (name: string) =>
 
 /** Finds the command that argv names and reads its options; of several ways to read it, the first that fits. */
 async function understand(argv: readonly string[], house: House): Promise<Call> {
-  const tree = treeOf(house);
+  const usual = plainReading(house, argv);
   const asksHelp = mentions(argv, "--help", "-h");
   const modes = { explain: mentions(argv, "--explain"), version: mentions(argv, "--version", "-v") };
   let failure: unknown;
   let stray: LodestarError | undefined;
   let tried = 0;
-  for (const reading of readings(tree, argv)) {
+  for (const reading of usual === undefined ? readings(treeOf(house), argv) : [usual]) {
     if (++tried > MOST_READINGS) break;
     const { node, words, unknown, help } = reading;
     const name = nameOf(node);

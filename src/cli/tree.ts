@@ -78,6 +78,19 @@ export interface Reading {
 }
 
 /**
+ * The usual call: the words that name a command come first. What {@link readings} would say of it, without a tree.
+ * @returns `undefined` for every other call.
+ */
+export function plainReading({ registry, groups }: House, argv: readonly string[]): Reading | undefined {
+  const [first = "", second = ""] = argv;
+  const group = Object.hasOwn(groups, first);
+  const name = (group ? `${first}.${second}` : first).replaceAll("-", "_");
+  if (!Object.hasOwn(registry, name)) return undefined;
+  const words = group ? [first, second] : [first];
+  return words.join(".") === wordsOf(name).join(".") ? { node: defineCommand({ meta: { name } }), words } : undefined;
+}
+
+/**
  * The ways to read argv as a command, likeliest first. There is more than one only where an option whose nature is not
  * known yet stands before the command is complete: `--ttl 5m task claim`, `--mine task list`.
  */

@@ -29,7 +29,7 @@ export async function look(
   context: Context,
   mode: "read" | "write",
   agent_id?: string,
-  more: Pick<ObserveQuery, "unread"> = {},
+  more: Pick<ObserveQuery, "counts"> = {},
 ): Promise<Look> {
   const index = await context.spec.index(mode);
   return lookWith(
@@ -49,7 +49,7 @@ export async function lookWith(
   runtime: RuntimeStore | undefined,
   mode: "read" | "write",
   agent_id?: string,
-  more: Pick<ObserveQuery, "unread"> = {},
+  more: Pick<ObserveQuery, "counts"> = {},
 ): Promise<Look> {
   const header = index.header();
   if (header === undefined) throw new LodestarError("INTERNAL", "The index has no header after it was refreshed.");

@@ -39,7 +39,19 @@ export interface Glob {
 
 /** True unless it is certain that no path matches both patterns. Symmetric. */
 export function globsOverlap(a: string, b: string): boolean {
-  return overlap(compileGlob(a), compileGlob(b));
+  return agree(plainPrefix(a), plainPrefix(b)) && overlap(compileGlob(a), compileGlob(b));
+}
+
+/** What a pattern's paths begin with, as far as it can be read off: most pairs differ here, and need no automata. */
+function plainPrefix(pattern: string): string {
+  let atStart = true;
+  for (let i = 0; i < pattern.length; i += 1) {
+    const char = pattern[i] ?? "";
+    // A dot or a slash where a name should begin may be normalised away.
+    if ("*?[]{}\\!".includes(char) || (atStart && (char === "." || char === "/"))) return pattern.slice(0, i);
+    atStart = char === "/";
+  }
+  return pattern;
 }
 
 /** {@link globsOverlap} for patterns that are compared more than once. */

@@ -167,8 +167,8 @@ export interface ObserveQuery {
   readonly since: number;
   /** Whose releases and heartbeat matter; its own leases too. */
   readonly agent_id?: string;
-  /** Also count what this agent has not read: a look at its whole inbox, which those who take work need not pay for. */
-  readonly unread?: boolean;
+  /** Also count agents, messages and what this agent has not read: looks at whole tables, which those who take work need not pay for. */
+  readonly counts?: boolean;
   readonly worktree: string;
   readonly branch: string;
 }
@@ -184,9 +184,9 @@ export interface Observation {
   /** True when outbox rows wait for this worktree and branch, or for a worktree that may be gone. */
   readonly outbox_waiting: boolean;
   readonly agent?: Agent;
-  readonly agent_count: number;
-  readonly message_count: number;
-  /** Only when asked for. */
+  /** Only when asked for, as the next two. */
+  readonly agent_count?: number;
+  readonly message_count?: number;
   readonly unread?: number;
   readonly last_seq: number;
   readonly version: number;

@@ -63,7 +63,8 @@ export class Bench {
       since: 0,
       worktree: "/repo",
       branch: "main",
-      ...(agent_id === undefined ? {} : { agent_id, unread: true }),
+      ...(agent_id === undefined ? {} : { agent_id }),
+      counts: true,
     });
   }
 

@@ -154,6 +154,31 @@ describe("three tasks on the real document", () => {
   });
 });
 
+test("status counts again whenever the document, the spec or an outcome changed, however often it was asked", async () => {
+  using here = await planned();
+  const drifted = async (): Promise<number> => {
+    // Longer than files' times are grained: from now on the key of the document vouches for it.
+    await Bun.sleep(60);
+    const counts = [await ok(here, "status"), await ok(here, "status")].map(({ data }) => data.drifted ?? 0);
+    expect(counts[0]).toBe(counts[1]);
+    return counts[0];
+  };
+  expect(await drifted()).toBe(0);
+  here.write("PRD.md", edit("- Renew: only", "- Renew: just"));
+  expect(await drifted()).toBe(1);
+  here.write("PRD.md", PRD);
+  expect(await drifted()).toBe(0);
+  here.git("rm", "-q", "PRD.md");
+  expect(await drifted()).toBe(3);
+  await ok(here, "task", "claim", "G", "--agent", "ADA");
+  await ok(here, "task", "done", "G", "--verify", "--agent", "ADA");
+  expect(await drifted()).toBe(2);
+  await ok(here, "task", "delete", "L");
+  expect(await drifted()).toBe(1);
+  here.write("PRD.md", PRD);
+  expect(await drifted()).toBe(0);
+});
+
 describe("a claim", () => {
   test("hands over the sections within 1 200 bytes, warns of drift, and records it once", async () => {
     using here = await planned();

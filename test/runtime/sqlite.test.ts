@@ -52,7 +52,7 @@ function open(options: Partial<OpenOptions> = {}): RuntimeStore {
 
 const bench = (store: RuntimeStore) => new Bench({ store, clock, second: () => store, close: () => {} });
 const agentCount = async (store: RuntimeStore) =>
-  (await store.observe({ since: 0, worktree: "/", branch: "m" })).agent_count;
+  (await store.observe({ since: 0, counts: true, worktree: "/", branch: "m" })).agent_count;
 const joining = (agent_id: string) => ({ agent_id, worktree: "/", session: "s" });
 const codeOf = (work: () => unknown): unknown => {
   try {

@@ -40,7 +40,7 @@ export default command({
   run: async (input, context) => {
     const format = input.format ?? "generic";
     const agent_id = context.actor(input.agent_id);
-    const seen = await look(context, "read", agent_id, { unread: input.task_id === undefined });
+    const seen = await look(context, "read", agent_id, { counts: input.task_id === undefined });
     if (input.task_id === undefined) {
       const session = sessionOf(context, seen, agent_id);
       return { format, formatted_output: sessionBrief(session, format, input.max_chars ?? SESSION_BUDGET) };

@@ -34,7 +34,7 @@ export default command({
     const agent_id = context.actor(input.agent_id);
     const runtime = await context.runtimeIfAny();
     const seen = await runtime?.observe({
-      unread: true,
+      counts: true,
       since: Number.MAX_SAFE_INTEGER,
       worktree: context.worktree,
       branch: "",

@@ -90,7 +90,7 @@ export default command({
 
 async function survey(context: Context, agent_id: string | undefined): Promise<Static<typeof Output>> {
   if (!isSetUp(context)) return { initialized: false };
-  const looked = await look(context, "read", agent_id, { unread: true });
+  const looked = await look(context, "read", agent_id, { counts: true });
   const { header, schedule, seen } = looked;
   const { by_status, claimable } = schedule.counts();
   const { name, default_branch, conventions } = header.project;
@@ -146,8 +146,8 @@ async function survey(context: Context, agent_id: string | undefined): Promise<S
 /** How many tasks have drifted. Where no task cites a document nothing is loaded for it. */
 async function driftOf(context: Context, looked: Look): Promise<{ drifted?: number }> {
   if (!looked.index.hasPrd()) return {};
-  const { citingAhead, countDrifted, openSources } = await import("../prd/sources.ts");
-  const drifted = await countDrifted(openSources(context, looked.index), citingAhead(looked));
+  const { countDrift } = await import("../prd/drifted.ts");
+  const drifted = await countDrift(context, looked);
   return drifted === 0 ? {} : { drifted };
 }
 

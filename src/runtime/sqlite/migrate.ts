@@ -27,6 +27,11 @@ select
 
 /** Tells ours from other programs' files; an empty file is nobody's yet. */
 export function identify(sql: Sql): Kind {
+  // A file becomes ours in one transaction with its first version, and never stops being ours: two cheap looks tell the usual case.
+  if (sql.get<{ application_id: number }>("pragma application_id")?.application_id === APPLICATION_ID) {
+    const version = sql.get<{ user_version: number }>("pragma user_version")?.user_version ?? 0;
+    return { kind: version > SCHEMA_VERSION ? "too_new" : "ours", version };
+  }
   const row = sql.get<{ application_id: number; user_version: number; objects: number }>(IDENTIFY);
   const { application_id = 0, user_version = 0, objects = 0 } = row ?? {};
   if (application_id === APPLICATION_ID) {

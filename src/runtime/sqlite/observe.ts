@@ -26,7 +26,7 @@ where target_worktree <> $worktree or target_branch = $branch limit 1`;
 /** Everything that a command needs to see of the runtime, at one moment. */
 export function observe(
   step: ReadStep,
-  { since, agent_id, unread = false, worktree, branch }: ObserveQuery,
+  { since, agent_id, counts = false, worktree, branch }: ObserveQuery,
 ): Observation {
   const { sql, runtime, now } = step;
   const agent = agent_id === undefined ? undefined : findAgent(step, agent_id);
@@ -38,9 +38,13 @@ export function observe(
     released: agent_id === undefined ? [] : sql.all<TaskKey>(RELEASED, { agent_id }),
     outbox_waiting: sql.get(WAITING, { worktree, branch }) !== undefined,
     ...(agent === undefined ? {} : { agent }),
-    agent_count: count(sql, "agent where left_at is null"),
-    message_count: countMessages(step),
-    ...(unread ? { unread: agent_id === undefined ? 0 : countUnread(step, agent_id) } : {}),
+    ...(counts
+      ? {
+          agent_count: count(sql, "agent where left_at is null"),
+          message_count: countMessages(step),
+          unread: agent_id === undefined ? 0 : countUnread(step, agent_id),
+        }
+      : {}),
     last_seq: runtime.last_seq,
     version: runtime.last_version,
     retention: retentionOf(runtime),
