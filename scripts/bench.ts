@@ -13,7 +13,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { build, compile } from "../build.ts";
-import { generateSpec } from "./bench/generate.ts";
+import { generateSpec, PRD } from "./bench/generate.ts";
 
 const option = (name: string): string | undefined => {
   const at = process.argv.indexOf(`--${name}`);
@@ -63,6 +63,7 @@ function prepare(count: number): string {
   mkdirSync(join(repository, ".lodestar"), { recursive: true });
   run(["git", "init", "-q", "-b", "main"], repository);
   writeFileSync(join(repository, ".lodestar", "spec.yaml"), generateSpec(count));
+  writeFileSync(join(repository, "PRD.md"), PRD);
   return repository;
 }
 

@@ -7,7 +7,7 @@ import type { Random } from "./core/ids.ts";
 import { quote } from "./core/shell.ts";
 import { type Clock, DEFAULT_TTL, parseTtl } from "./core/time.ts";
 import { isThere, lookAt, readPlain } from "./git/plain-file.ts";
-import { findPlace, mainPlace, type Place, readHead, sharedFolder } from "./git/worktree.ts";
+import { findPlace, mainPlace, type Place, readBranch, readHead, sharedFolder } from "./git/worktree.ts";
 import type { Idempotency, RuntimeStore } from "./runtime/store.ts";
 import { type SpecPaths, SpecPlane } from "./spec/plane.ts";
 
@@ -159,6 +159,10 @@ class Wiring implements Context {
 
   get worktree(): string {
     return (this.#specPlace ?? this.place).root;
+  }
+
+  branch(): string {
+    return readBranch(this.#specPlace ?? this.place);
   }
 
   head(): { readonly branch: string; readonly commit?: string } {

@@ -14,6 +14,11 @@ const WORDS =
     " ",
   );
 
+const SECTIONS = 30;
+
+/** The document that the tasks cite. */
+export const PRD = Array.from({ length: SECTIONS }, (_, i) => `## Section ${i}\n\n${WORDS.join(" ")}.\n`).join("\n");
+
 /**
  * A spec of `count` tasks in the shape of real projects: features of about 40 tasks, each task depending on up to three earlier ones of
  * its feature, descriptions of a few lines, labels, path locks, every tenth with a PRD reference; a fifth is verified.
@@ -61,7 +66,7 @@ export function generateSpec(count: number, seed = 1): string {
             "    prd:",
             "      source: PRD.md",
             "      refs:",
-            `        - anchor: '#section-${pick(30)}'`,
+            `        - anchor: '#section-${pick(SECTIONS)}'`,
             `      excerpt: ${words(20)}`,
           ]
         : []),

@@ -51,7 +51,7 @@ export const looksLikeOption = (token: string) => token.length > 1 && token.star
  * Would this be an option where a value is due? Stricter than {@link looksLikeOption}, so that a text that begins with a
  * dash (`- first point`) is a value, and `--label --json` is a missing one.
  */
-const isOption = (token: string) => token === "--" || /^--?[a-z][\w-]*(=.*)?$/is.test(token);
+const isOption = (token: string) => token === "--" || /^--?[A-Za-z][\w-]*(=|$)/.test(token);
 
 /** `lodestar task claim`, as people type it. */
 export const spoken = (name: string) =>

@@ -31,6 +31,8 @@ export interface Context {
   specAt(place: Place): SpecPlane;
   /** Root of the worktree that `spec` lies in, and the branch checked out there: what outbox rows name. */
   readonly worktree: string;
+  branch(): string;
+  /** The same branch, with its commit. */
   head(): { readonly branch: string; readonly commit?: string };
   readonly runtime_path: string;
   /** Whether this call has changed the spec or the runtime yet (a heartbeat is no change). */

@@ -57,7 +57,7 @@ export async function lookWith(
   const where = {
     ...more,
     worktree: context.worktree,
-    branch: context.head().branch,
+    branch: context.branch(),
     ...(agent_id === undefined ? {} : { agent_id }),
   };
   let seen = await runtime.observe({ ...where, since: header.runtime_version });

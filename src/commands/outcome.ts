@@ -116,13 +116,13 @@ export async function heal(context: Context): Promise<readonly string[]> {
   const runtime = await context.runtime();
   const waiting = await runtime.outbox();
   if (waiting.length === 0) return [];
-  const { branch } = context.head();
+  const branch = context.branch();
   const ours = waiting.filter((row) => isOurs(row, context.worktree, branch) || isOrphan(row, context));
   if (ours.length === 0) return [];
   return context.spec.locked(async (session) => {
     const before = await session.index();
     // While this waited for the lock, another branch may have been checked out (T2).
-    if (context.head().branch !== branch) return [];
+    if (context.branch() !== branch) return [];
     const due = ours.filter(
       (row) =>
         isOurs(row, context.worktree, branch) ||
@@ -139,13 +139,13 @@ export async function heal(context: Context): Promise<readonly string[]> {
     const written: string[] = [];
     await session.save((index) => {
       written.length = 0;
-      if (context.head().branch !== branch) return [];
+      if (context.branch() !== branch) return [];
       const edits = outcomeEdits(index, due);
       for (const edit of edits) if (edit.kind === "set") written.push(edit.task_id);
       return edits;
     });
     const after = await session.index();
-    if (context.head().branch !== branch) return written;
+    if (context.branch() !== branch) return written;
     await runtime.settle(due.filter((row) => isHeld(after, row)).map((row) => row.outbox_id));
     return written;
   }, HEAL_PATIENCE);

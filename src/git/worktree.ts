@@ -105,12 +105,32 @@ function describeGit(git_dir: string): GitPlace {
  */
 function mainWorktree(common_dir: string): string | undefined {
   const config = readPlain(join(common_dir, "config")) ?? "";
-  const core = /^\[core\]\s*$([^[]*)/im.exec(config)?.[1] ?? "";
-  if (/^\s*bare\s*=\s*true\s*$/im.test(core)) return undefined;
-  const configured = /^\s*worktree\s*=\s*(.+?)\s*$/im.exec(core)?.[1];
-  if (configured !== undefined) return isAbsolute(configured) ? configured : resolve(common_dir, configured);
+  const core = coreOf(config);
+  if (core.bare?.toLowerCase() === "true") return undefined;
+  const configured = core.worktree;
+  if (configured !== undefined && configured !== "")
+    return isAbsolute(configured) ? configured : resolve(common_dir, configured);
   // A separate Git directory does not know its worktree: all of its worktrees share the runtime inside it.
   return basename(common_dir) === ".git" ? dirname(common_dir) : undefined;
+}
+
+/**
+ * What a Git configuration's `[core]` says of itself. Read line by line: patterns that ignore case cost every call more than the
+ * rest of finding its place.
+ */
+function coreOf(config: string): { readonly bare?: string; readonly worktree?: string } {
+  const core: { bare?: string; worktree?: string } = {};
+  let inside = false;
+  for (const each of config.split("\n")) {
+    const line = each.trim();
+    if (line.startsWith("[")) inside = line.toLowerCase() === "[core]";
+    else if (inside) {
+      const equals = line.indexOf("=");
+      const name = line.slice(0, Math.max(0, equals)).trimEnd().toLowerCase();
+      if (name === "bare" || name === "worktree") core[name] ??= line.slice(equals + 1).trimStart();
+    }
+  }
+  return core;
 }
 
 /** The folder for what all worktrees share: the main worktree's `.lodestar/`, or `lodestar/` in a bare repository. */
@@ -129,15 +149,28 @@ export function mainPlace(place: Place): Place | undefined {
   return { root, worktree: git.main, git: { ...git, git_dir: git.common_dir, linked: false } };
 }
 
-/** What is checked out: a branch's name, or `(detached)`; `""` outside Git. The commit when it can be read from files. */
+/** What HEAD says: a ref, or a commit. */
+function readRef({ git_dir }: GitPlace): { readonly head: string; readonly ref?: string } {
+  const head = (readPlain(join(git_dir, "HEAD"), SHORT_FILE) ?? "").trim();
+  const ref = head.startsWith("ref:") ? head.slice(4).trimStart() : "";
+  return ref === "" || ref.includes("\n") ? { head } : { head, ref };
+}
+
+const branchOf = (ref: string | undefined): string =>
+  ref === undefined ? "(detached)" : ref.startsWith("refs/heads/") ? ref.slice("refs/heads/".length) : ref;
+
+/** The name of what is checked out: a branch's, or `(detached)`; `""` outside Git. */
+export function readBranch({ git }: Place): string {
+  return git === undefined ? "" : branchOf(readRef(git).ref);
+}
+
+/** What is checked out, as {@link readBranch} names it, and the commit when it can be read from files. */
 export function readHead(place: Place): { readonly branch: string; readonly commit?: string } {
   const { git } = place;
   if (git === undefined) return { branch: "" };
-  const head = (readPlain(join(git.git_dir, "HEAD"), SHORT_FILE) ?? "").trim();
-  const ref = /^ref:\s*(.+)$/.exec(head)?.[1];
-  if (ref === undefined)
-    return /^[0-9a-f]{40,64}$/.test(head) ? { branch: "(detached)", commit: head } : { branch: "(detached)" };
-  const branch = ref.replace(/^refs\/heads\//, "");
+  const { head, ref } = readRef(git);
+  const branch = branchOf(ref);
+  if (ref === undefined) return /^[0-9a-f]{40,64}$/.test(head) ? { branch, commit: head } : { branch };
   const commit = (readPlain(join(git.common_dir, ref), SHORT_FILE) ?? packedRef(git.common_dir, ref) ?? "").trim();
   return /^[0-9a-f]{40,64}$/.test(commit) ? { branch, commit } : { branch };
 }

@@ -80,6 +80,10 @@ const CLAIMABLE = `(status = 'ready' and in_cycle = 0 and not exists (
   select 1 from dependency d left join task need on need.id = d.depends_on
   where d.task_id = task.id and coalesce(need.satisfied, 0) = 0))`;
 
+/** Name of the memo of all tasks' product context: no source is called so, whose names are paths in the repository. */
+const OF_ALL = "//all";
+const FORGET = "delete from memo where name = ?";
+
 /** A task's place in the graph, as its row holds it. */
 interface Place {
   readonly unblocks: number;
@@ -441,6 +445,7 @@ export class SpecIndex {
       length,
       seal(task),
     );
+    if (JSON.stringify(was?.task.prd) !== JSON.stringify(task.prd)) this.#run(FORGET, OF_ALL);
     if (was !== undefined && sameList(was.task.depends_on, task.depends_on)) return;
     if (was !== undefined) this.#run("delete from dependency where task_id = ?", task.id);
     for (const need of task.depends_on)
@@ -450,6 +455,7 @@ export class SpecIndex {
   #remove(id: string): void {
     this.#run("delete from task where id = ?", id);
     this.#run("delete from dependency where task_id = ?", id);
+    this.#run(FORGET, OF_ALL);
   }
 
   /** True when `unblocks` or cycles may change beyond what can be counted on the way. */
@@ -595,9 +601,20 @@ export class SpecIndex {
     return row === undefined ? undefined : this.#unseal<string>(row.body);
   }
 
+  /** What was worked out of the product context of all tasks; forgotten as soon as that of one changes. */
+  recallOfAll(): string | undefined {
+    return this.recall(OF_ALL, "");
+  }
+
+  /** @param from the header that it was worked out with: when the spec has changed since, it is not kept. */
+  memoriseOfAll(body: string, from: Header): void {
+    this.memorise(OF_ALL, "", body, from);
+  }
+
   /** Keeps what was worked out from a file with this hash: the last one of each name. */
-  memorise(name: string, digest: string, body: string): void {
+  memorise(name: string, digest: string, body: string, from?: Header): void {
     this.#write(() => {
+      if (from !== undefined && this.header()?.key !== from.key) return;
       this.#run(
         "insert into memo (name, digest, body) values (?, ?, ?) on conflict (name) do update set digest = excluded.digest, body = excluded.body",
         name,

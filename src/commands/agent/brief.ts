@@ -64,7 +64,7 @@ interface Session {
 }
 
 function sessionOf(context: Context, seen: Look, agent_id: string | undefined): Session {
-  const { branch } = context.head();
+  const branch = context.branch();
   const acting = agent_id === undefined ? "" : ` --agent ${quote(agent_id)}`;
   const leases = (seen.seen?.leases ?? []).filter((lease) => lease.agent_id === agent_id);
   const held = leases.map(({ task_id, expires_at }) => {

@@ -40,7 +40,7 @@ export function tellNote(context: Context): void {
   if (path === undefined || !isPlain(path)) return;
   const note = readNote(path);
   rmSync(path, { force: true });
-  if (note === undefined || note.branch !== context.head().branch) return;
+  if (note === undefined || note.branch !== context.branch()) return;
   const { hook, written, unblocked, problem } = note;
   if (problem !== undefined) context.warn(`Lodestar could not help with ${hook}: ${problem}`);
   if (written !== undefined)

@@ -69,14 +69,14 @@ async function isBehind(context: Context): Promise<boolean> {
 
 /** The same after the hook has returned. Whatever comes of it is left for the next command; nobody sees what this one prints. */
 export async function runBehind(hook: Hook, context: Context): Promise<Done> {
-  const { branch } = context.head();
+  const branch = context.branch();
   try {
     // Git may have gone on meanwhile, to a rebase or to a merge with conflicts.
     if (isUnderWay(context, hook)) return {};
     const done = await bringInStep(context);
     // So that the next command finds a fresh index; before, it would have to read the whole spec.
     await context.spec.index("write");
-    if (context.head().branch === branch && (done.written !== undefined || done.unblocked !== undefined))
+    if (context.branch() === branch && (done.written !== undefined || done.unblocked !== undefined))
       leaveNote(context.place, { hook, branch, ...done });
     return done;
   } catch (cause) {
@@ -162,7 +162,7 @@ async function addTrailers([file, source]: readonly string[], agent_id: string, 
     const page = asked.kind === "pruned" ? await runtime.events({ ...query, since: 0 }) : asked;
     const done = page.kind === "page" ? page.events.flatMap(({ task_id }) => task_id ?? []) : [];
     const known = done.length === 0 ? [] : await runtime.lookup([...new Set(done)]);
-    const { branch } = context.head();
+    const branch = context.branch();
     tasks = known.flatMap(({ outcome, key }) =>
       outcome?.worktree === worktree && outcome.branch === branch ? [key.task_id] : [],
     );

@@ -212,7 +212,7 @@ async function examineStep(context: Context, { index, schedule }: Look, checks: 
   const before = checks.length;
   for (const { task, status, known } of [...schedule.differing()].slice(0, SHOWN)) {
     const where = known?.branch === undefined || known.branch === "" ? "" : ` on ${known.branch}`;
-    const isDue = known !== undefined && missingEdit(index, known, context.head().branch) !== undefined;
+    const isDue = known !== undefined && missingEdit(index, known, context.branch()) !== undefined;
     checks.push({
       name: "planes",
       status: "warn",

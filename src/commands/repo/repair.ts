@@ -154,7 +154,7 @@ async function mendOutcomes(context: Context): Promise<string[]> {
   if (!isThere(context.runtime_path)) return [];
   const written = new Set(await heal(context));
   const { schedule } = await look(context, "write");
-  const { branch } = context.head();
+  const branch = context.branch();
   const differing = [...schedule.differing()].flatMap(({ known }) => known ?? []);
   if (differing.length > 0)
     await context.spec.locked((session) =>

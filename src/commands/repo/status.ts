@@ -94,7 +94,7 @@ async function survey(context: Context, agent_id: string | undefined): Promise<S
   const { header, schedule, seen } = looked;
   const { by_status, claimable } = schedule.counts();
   const { name, default_branch, conventions } = header.project;
-  const { branch } = context.head();
+  const branch = context.branch();
   const leases = (seen?.leases ?? []).map(({ task_id, agent_id: holder, expires_at }) => ({
     task_id,
     agent_id: holder,

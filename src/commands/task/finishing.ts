@@ -84,7 +84,7 @@ function request(
     force,
     verify: seen?.header.project.conventions.verify ?? "any",
     worktree: context.worktree,
-    branch: context.head().branch,
+    branch: context.branch(),
     ...(agent_id === undefined ? {} : { agent_id }),
     ...(fencing_token === undefined ? {} : { fencing_token }),
     ...(lease_id === undefined ? {} : { lease_id }),
@@ -202,7 +202,7 @@ async function writeSpec(
   if (fresh.length === 0) return;
   try {
     // Another branch may have been checked out since the commit: the rows then wait for theirs (T2).
-    const isHere = ({ outcome }: Finished): boolean => outcome.branch === context.head().branch;
+    const isHere = ({ outcome }: Finished): boolean => outcome.branch === context.branch();
     await session.save((index) =>
       fresh.filter(isHere).flatMap(({ outcome }) => outcomeEdit(index, outcome, change) ?? []),
     );
