@@ -54,7 +54,39 @@ function processIo(fs: Files): Io {
       const { resolve } = await import("node:path");
       return fs.readFileSync(resolve(process.cwd(), base, path), "utf8");
     },
+    system: {
+      write: (stream, bytes) => writeMeanwhile(fs, { out: 1, err: 2 }[stream], bytes),
+      onSignal(listener) {
+        const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+        for (const signal of signals) process.on(signal, listener);
+        return () => {
+          for (const signal of signals) process.off(signal, listener);
+        };
+      },
+      signal(pid, signal) {
+        try {
+          process.kill(process.platform === "win32" ? pid : -pid, signal);
+        } catch (cause) {
+          // Nothing of it is left, or nothing that is ours.
+          if (!(cause instanceof Error && "code" in cause && (cause.code === "ESRCH" || cause.code === "EPERM")))
+            throw cause;
+        }
+      },
+    },
   };
+}
+
+/** As {@link writeAll}, in the background: whoever renews leases must not stand still because a pager does. */
+async function writeMeanwhile(fs: Files, descriptor: number, bytes: Uint8Array): Promise<boolean> {
+  for (let written = 0; written < bytes.length; ) {
+    const came = await new Promise<number | NodeJS.ErrnoException>((resolve) =>
+      fs.write(descriptor, bytes, written, bytes.length - written, null, (error, count) => resolve(error ?? count)),
+    );
+    if (typeof came === "number") written += came;
+    else if (came.code === "EAGAIN") await Bun.sleep(5);
+    else return false;
+  }
+  return true;
 }
 
 /**

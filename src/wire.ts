@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import type { AnyCommand } from "./commands/command.ts";
 import type { Context } from "./commands/context.ts";
+import type { Programs } from "./commands/programs.ts";
 import { LodestarError, unwritable } from "./core/errors.ts";
 import type { Random } from "./core/ids.ts";
 import { quote } from "./core/shell.ts";
@@ -25,6 +26,8 @@ export interface World {
   readonly interactive: boolean;
   readonly confirm?: (question: string) => boolean;
   readonly stdin?: () => string;
+  /** What starts other programs; none: none can be started. */
+  readonly programs?: () => Promise<Programs>;
   /** Tests give their own. */
   readonly clock?: Clock;
   readonly random?: Random;
@@ -118,6 +121,17 @@ class Wiring implements Context {
 
   stdin(): string {
     return this.#world.stdin?.() ?? "";
+  }
+
+  async programs(): Promise<Programs> {
+    const programs = this.#world.programs;
+    if (programs === undefined) throw new LodestarError("USAGE", "Programs can be started from the command line only.");
+    return programs();
+  }
+
+  apart(env: Readonly<Record<string, string | undefined>>): Promise<Context> {
+    const { agent: _agent, idempotency_key: _key, ...world } = this.#world;
+    return openContext({ ...world, env: { ...this.env, ...env } });
   }
 
   get place(): Place {

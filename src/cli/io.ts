@@ -1,3 +1,5 @@
+import type { StopSignal } from "../commands/programs.ts";
+
 /** The process as values: all that the command line knows of the world outside. Made by main.ts, or by a test. */
 export interface Io {
   readonly cwd: string;
@@ -17,4 +19,20 @@ export interface Io {
   readonly readStdin: () => string;
   /** Text of a file; a relative path is looked up from `base`, and that from cwd. Rejects as node:fs throws. */
   readonly readFile: (path: string, base: string) => Promise<string>;
+  /** What it takes to look after other programs; none: none can be started. */
+  readonly system?: System;
+}
+
+/** The parts of the process that only a command needs which starts others. */
+export interface System {
+  /**
+   * Writes without holding up anything else, however slow the reader. One write a stream at a time is the caller's affair.
+   *
+   * @returns false when nobody reads any more.
+   */
+  readonly write: (stream: "out" | "err", bytes: Uint8Array) => Promise<boolean>;
+  /** Has the signals that ask this process to end come here instead, until the function that it returns is called. */
+  readonly onSignal: (listener: (signal: StopSignal) => void) => () => void;
+  /** Sends a signal to a program and all that it started, or to it alone where there are no process groups. */
+  readonly signal: (pid: number, signal: StopSignal | "SIGKILL") => void;
 }

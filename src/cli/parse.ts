@@ -222,6 +222,9 @@ function unknownOption(command: AnyCommand, option: string): LodestarError {
 /** `TASK_ID`: an argument as messages name it; one of a list (`task_ids`) is one. */
 export const placeName = (field: Field) => (field.many ? field.name.replace(/s$/, "") : field.name).toUpperCase();
 
+/** Words of another program's command line may be empty; its schema says so. */
+const mayBeEmpty = (field: Field) => "minLength" in field.schema && field.schema.minLength === 0;
+
 /** `TASK_ID`, `[PATH]`, `TASK_ID…`: an argument as usage lines name it. */
 export function metavariable(field: Field): string {
   const name = `${placeName(field)}${field.many ? "…" : ""}`;
@@ -240,7 +243,7 @@ function placeArguments(
   const rest = fields.at(-1)?.many ? fields.pop() : undefined;
   const words = rest === undefined ? [...bare, ...after] : [...bare];
   for (const word of rest === undefined ? words : [...words, ...after]) {
-    if (word === "") throw usage("An argument is empty.", command.name);
+    if (word === "" && (rest === undefined || !mayBeEmpty(rest))) throw usage("An argument is empty.", command.name);
   }
   for (const field of fields) {
     const word = words.shift();
@@ -298,7 +301,7 @@ function readValue(command: AnyCommand, field: Field, text: string, option: stri
       }
       break;
     case "text":
-      if (text === "" && field.many) throw fail("must not be empty");
+      if (text === "" && field.many && !mayBeEmpty(field)) throw fail("must not be empty");
   }
   const issue = check(field.schema, value)[0];
   if (issue !== undefined) throw fail(issue.message);

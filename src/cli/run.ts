@@ -227,6 +227,7 @@ async function runCommand(command: AnyCommand, parsed: Parsed, face: Face, io: I
     interactive: !face.json && io.isTerminal("in") && io.isTerminal("out"),
     confirm: io.confirm,
     stdin: io.readStdin,
+    programs: async () => (await import("./programs.ts")).programs(io, { json: face.json, quiet: globals.quiet }),
   });
   if (command.stream?.asked(input)) return follow(command, command.stream, input, context, paths, face);
   // The pipeline turns what is thrown into an answer; the stack is only kept for who asks for it.

@@ -1,6 +1,7 @@
 import { type CommandDef, defineCommand } from "citty";
 import type { AnyCommand } from "../commands/command.ts";
 import type { Context } from "../commands/context.ts";
+import type { Programs } from "../commands/programs.ts";
 import { GLOBALS } from "./options.ts";
 import { looksLikeOption } from "./parse.ts";
 
@@ -19,6 +20,8 @@ export interface World {
   /** Asks that person a yes/no question. */
   readonly confirm?: (question: string) => boolean;
   readonly stdin?: () => string;
+  /** What starts other programs; loaded when asked for. */
+  readonly programs?: () => Promise<Programs>;
 }
 
 /** What the command line is a face of. */

@@ -5,6 +5,7 @@ import type { Place } from "../git/worktree.ts";
 import type { Idempotency, RuntimeStore } from "../runtime/store.ts";
 import type { SpecPlane } from "../spec/plane.ts";
 import type { AnyCommand } from "./command.ts";
+import type { Programs } from "./programs.ts";
 
 /** What a command works with. All authority comes through here: clock, random ids, environment, the two planes. */
 export interface Context {
@@ -58,6 +59,15 @@ export interface Context {
   idempotency(part: string): Idempotency | undefined;
   /** Sets what {@link idempotency} is made from; called by the pipeline. */
   begin(command: AnyCommand, input: Readonly<Record<string, unknown>>): void;
+
+  /** What starts other programs. @throws LodestarError `USAGE` where none can be started. */
+  programs(): Promise<Programs>;
+  /**
+   * The same place for one of several agents that act in this process: own connections, own warnings, no idempotency key.
+   *
+   * @param env what its environment has besides; `undefined` takes a name away.
+   */
+  apart(env: Readonly<Record<string, string | undefined>>): Promise<Context>;
 
   /** Said beside the answer, in the order they came up. */
   readonly warnings: readonly string[];

@@ -113,10 +113,10 @@ async function answerOnce(command: AnyCommand, input: Record<string, unknown>, c
 export function refusal(cause: unknown, warnings: readonly string[] = []): Answer {
   const error = cause instanceof LodestarError ? cause : internal(cause);
   const { exit, retriable } = CODES[error.code];
-  const { data, next, view, ...details } = error.details as Record<string, unknown> & Carried;
+  const { data, next, view, exit_status, ...details } = error.details as Record<string, unknown> & Carried;
   return {
     ok: false,
-    exit,
+    exit: exit_status ?? exit,
     error: { code: error.code, message: error.message, hint: error.hint, retriable, details },
     data: data ?? {},
     next: next ?? [],
@@ -130,6 +130,8 @@ interface Carried {
   readonly data?: unknown;
   readonly next?: readonly NextAction[];
   readonly view?: () => readonly Shown[];
+  /** Where the code stands for several: `INTERRUPTED` by which signal. */
+  readonly exit_status?: number;
 }
 
 function usageError(command: AnyCommand, issues: readonly Issue[]): LodestarError {

@@ -56,6 +56,7 @@ export const REGISTRY: Readonly<Record<string, () => Promise<{ default: AnyComma
   "prd.coverage": () => import("./prd/coverage.ts"),
   events: () => import("./events/events.ts"),
   wait: () => import("./events/wait.ts"),
+  "task.run": () => import("./task/run.ts"),
 };
 
 /** Groups of commands, with a line on each. */

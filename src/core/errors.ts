@@ -1,6 +1,6 @@
 /** What a caller may rely on for an error code: the process's exit status, whether trying again can help, and what to do. */
 export interface CodeInfo {
-  readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 70;
+  readonly exit: 1 | 2 | 3 | 4 | 5 | 6 | 70 | 130;
   readonly retriable: boolean;
   readonly hint: string;
 }
@@ -8,7 +8,8 @@ export interface CodeInfo {
 /**
  * Every error code that Lodestar can answer, defined once. A released code keeps its meaning.
  * Exit statuses: 1 refused by the state of things, 2 the call is wrong, 3 no such thing,
- * 4 somebody else has it, 5 try again, 6 a file is damaged or not ours, 70 a bug of ours.
+ * 4 somebody else has it, 5 try again, 6 a file is damaged or not ours, 70 a bug of ours, 130 interrupted (128 and the
+ * signal's number, as shells have it).
  */
 export const CODES = {
   NOT_CLAIMABLE: {
@@ -167,6 +168,16 @@ export const CODES = {
     exit: 6,
     retriable: false,
     hint: "Copy the document into the repository, and name it there.",
+  },
+  RUN_FAILED: {
+    exit: 1,
+    retriable: true,
+    hint: "The notes say how each attempt ended: `lodestar msg thread ID`.",
+  },
+  INTERRUPTED: {
+    exit: 130,
+    retriable: true,
+    hint: "What was running was ended and its tasks were given back; start it again to go on.",
   },
   INTERNAL: {
     exit: 70,

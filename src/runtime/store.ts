@@ -303,6 +303,8 @@ export interface ReleaseRequest extends Claimant {
   readonly note?: { readonly text: string; readonly message_id: string };
   /** `reverted`: the claim's own step back (L9); it leaves no `task.released` to be taken for a decision of the agent's. */
   readonly how: "released" | "reverted";
+  /** The attempt at the work failed, and the event says so: who counts attempts reads it there. */
+  readonly failed?: true;
   readonly idempotency?: Idempotency;
 }
 /** `already`: the lease was given back before, or had expired with nobody after it. */

@@ -91,6 +91,12 @@ async function stage(here: Sandbox, state: Case): Promise<void> {
   state.also?.(here);
 }
 
+/** The call with `--json`, before the words of another program. */
+function inJson(call: readonly string[]): string[] {
+  const end = call.indexOf("--");
+  return end < 0 ? [...call, "--json"] : call.toSpliced(end, 0, "--json");
+}
+
 /** What holds of any answer. */
 async function expectEnvelope({ exit, stdout, stderr, json }: Ran, ok: boolean): Promise<void> {
   expect(stderr).toBe("");
@@ -158,7 +164,7 @@ describe.each(commands)("%s", (name, command) => {
     test(`${state.call.join(" ")}${state.bare ? ", not set up" : ""}${how}`, async () => {
       using here = sandbox();
       await stage(here, state);
-      const answer = await here.run([...state.call, "--json"], state.options);
+      const answer = await here.run(inJson(state.call), state.options);
       await expectEnvelope(answer, true);
       await expectData(here, name, answer.json.data);
     });
@@ -168,7 +174,7 @@ describe.each(commands)("%s", (name, command) => {
     test.skipIf(!!state.impossible)(`${state.call.join(" ")} is refused: ${code}`, async () => {
       using here = sandbox();
       await stage(here, state);
-      const answer = await here.run([...state.call, "--json"], state.options);
+      const answer = await here.run(inJson(state.call), state.options);
       await expectError(answer, code);
       if (Object.keys(answer.json.data).length > 0) await expectData(here, name, answer.json.data);
     });
@@ -190,7 +196,7 @@ describe("any command", () => {
       expect(GENERAL).toContain(code);
       using here = sandbox();
       await stage(here, state);
-      await expectError(await here.run([...state.call, "--json"], state.options), code);
+      await expectError(await here.run(inJson(state.call), state.options), code);
     });
   }
 

@@ -10,7 +10,8 @@ import { type Look, look, requireTask } from "../look.ts";
 import { effectiveTask } from "../outcome.ts";
 import { offersFor } from "../task/offers.ts";
 
-const FORMATS = ["claude", "copilot", "generic"] as const;
+/** The forms in which a brief can be written. */
+export const FORMATS = ["claude", "copilot", "generic"] as const;
 type Format = (typeof FORMATS)[number];
 
 /** What an agent reads at its start is paid for in every session: so many characters, unless the call says otherwise. */

@@ -1,10 +1,11 @@
 import { LodestarError } from "../../core/errors.ts";
 import { AgentId, Duration, Flag, List, Optional, Shape, type Static, TaskId, Union } from "../../core/schema.ts";
-import { formatDuration, readDuration } from "../../core/time.ts";
+import { formatDuration, type Millis, readDuration } from "../../core/time.ts";
 import { command } from "../command.ts";
+import type { Context } from "../context.ts";
 import { afterClaim, claimView } from "./claim-answer.ts";
 import { ClaimShape } from "./shapes.ts";
-import { type ClaimData, claimAnswer, mayPass, takeThese } from "./taking.ts";
+import { type ClaimData, claimAnswer, mayPass, type Taken, type Taking, takeThese } from "./taking.ts";
 import { newTicket, waitFor } from "./waiting.ts";
 
 export default command({
@@ -55,25 +56,7 @@ export default command({
       ...(input.ttl === undefined ? {} : { ttl: input.ttl }),
     } as const;
     const patience = input.wait === undefined ? 0 : (readDuration(input.wait) ?? 0);
-    let last: LodestarError | undefined;
-    const attempt = async (ticket?: ReturnType<typeof newTicket>) => {
-      try {
-        return await takeThese(context, input.task_ids, ticket === undefined ? taking : { ...taking, ticket });
-      } catch (error) {
-        if (ticket === undefined || !(error instanceof LodestarError) || !mayPass(error)) throw error;
-        last = error;
-        return undefined;
-      }
-    };
-    const ticket =
-      patience > 0 ? newTicket(context, `claim:${kind}:${[...input.task_ids].sort().join(" ")}`) : undefined;
-    const granted =
-      ticket === undefined ? await attempt() : await waitFor(context, patience, ticket, () => attempt(ticket));
-    if (granted === undefined) {
-      throw new LodestarError("TIMEOUT", `Waited ${formatDuration(patience)} in vain. ${last?.message ?? ""}`.trim(), {
-        details: { ...last?.details, ...(last === undefined ? {} : { reason: last.code }) },
-      });
-    }
+    const granted = await claimThese(context, input.task_ids, taking, patience);
     // One after the other: what the first works out of a product document, the next remembers.
     const claims: ClaimData[] = [];
     for (const each of granted) claims.push(await claimAnswer(context, each, input.context !== false));
@@ -86,5 +69,37 @@ export default command({
   },
   view: (output) => claimsOf(output).flatMap(claimView),
 });
+
+/**
+ * Claims these tasks, all or none, and waits for them as long as `patience` allows and `isOver` does not say otherwise.
+ *
+ * @throws LodestarError what stands in the way; `TIMEOUT` when it still does.
+ */
+export async function claimThese(
+  context: Context,
+  task_ids: readonly string[],
+  taking: Taking,
+  patience: Millis,
+  isOver: () => boolean = () => false,
+): Promise<readonly Taken[]> {
+  if (patience === 0) return (await takeThese(context, task_ids, taking)) ?? [];
+  const ticket = newTicket(context, `claim:${taking.kind}:${[...task_ids].sort().join(" ")}`);
+  let last: LodestarError | undefined;
+  const attempt = async () => {
+    if (isOver()) return [];
+    try {
+      return await takeThese(context, task_ids, { ...taking, ticket });
+    } catch (error) {
+      if (!(error instanceof LodestarError) || !mayPass(error)) throw error;
+      last = error;
+      return undefined;
+    }
+  };
+  const granted = await waitFor(context, patience, ticket, attempt, isOver);
+  if (granted !== undefined) return granted;
+  throw new LodestarError("TIMEOUT", `Waited ${formatDuration(patience)} in vain. ${last?.message ?? ""}`.trim(), {
+    details: { ...last?.details, ...(last === undefined ? {} : { reason: last.code }) },
+  });
+}
 
 const claimsOf = (output: unknown): ClaimData[] => (output as { claims?: ClaimData[] }).claims ?? [output as ClaimData];

@@ -31,13 +31,13 @@ const Offered = Shape({
   labels: Optional(List(Text())),
   lock_conflict: Optional(Conflict),
 });
-const Remaining = Shape({
+export const Remaining = Shape({
   claimed: Integer({ description: "Being worked on" }),
   waiting: Integer({ description: "Ready, but waiting for dependencies" }),
   to_review: Integer({ description: "Done, not verified" }),
   blocked: Integer({ description: "Set to blocked or todo by somebody" }),
 });
-type Left = { claimed: number; waiting: number; to_review: number; blocked: number };
+export type Left = { claimed: number; waiting: number; to_review: number; blocked: number };
 
 /** What could be claimed now; `remaining` says why when there is nothing. */
 const Offers = Shape({ tasks: List(Offered), total_claimable: Integer(), remaining: Optional(Remaining) });
@@ -198,7 +198,7 @@ async function claimFirst(
   return got === undefined ? undefined : claimAnswer(context, got, true);
 }
 
-function describeLeft({ claimed, waiting, to_review, blocked }: Left): string {
+export function describeLeft({ claimed, waiting, to_review, blocked }: Left): string {
   const parts = [
     [claimed, "being worked on"],
     [waiting, "waiting for dependencies"],
@@ -209,7 +209,7 @@ function describeLeft({ claimed, waiting, to_review, blocked }: Left): string {
   return said.length === 0 ? "Everything is completed." : `${said.join(", ")}.`;
 }
 
-function timeout(patience: number, left: Left): LodestarError {
+export function timeout(patience: number, left: Left): LodestarError {
   return new LodestarError("TIMEOUT", `No task came within ${formatDuration(patience)}: ${describeLeft(left)}`, {
     details: { remaining: left },
   });
@@ -229,7 +229,7 @@ function totalOf(
 }
 
 /** Why there is nothing to claim. */
-function remaining(seen: Look): Left {
+export function remaining(seen: Look): Left {
   const { by_status, claimable } = seen.schedule.counts();
   const leases = seen.seen?.leases ?? [];
   const claimed = seen.schedule.claimableAmong(leases);

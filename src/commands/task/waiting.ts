@@ -18,6 +18,7 @@ export function newTicket(context: Context, filter: string): Ticket {
  * Tries until it succeeds or `patience` is over, and sleeps in between until either plane changes or a lease runs out. No busy
  * loop: a glance every {@link GLANCE} ms, a new attempt only when there is a reason.
  *
+ * @param isDue another reason to look again.
  * @returns `undefined` when the time is over. The ticket is given up in any case.
  */
 export async function waitFor<T>(
@@ -25,6 +26,7 @@ export async function waitFor<T>(
   patience: Millis,
   ticket: Ticket | undefined,
   attempt: () => Promise<T | undefined>,
+  isDue: () => boolean = () => false,
 ): Promise<T | undefined> {
   const deadline = context.clock.now() + patience;
   try {
@@ -35,7 +37,7 @@ export async function waitFor<T>(
       const got = await attempt();
       if (got !== undefined) return got;
       if (context.clock.now() >= deadline) return undefined;
-      await untilChanged(context, deadline, ticket, before);
+      await untilChanged(context, deadline, ticket, before, isDue);
     }
   } finally {
     if (ticket !== undefined) await (await context.runtime()).dequeue(ticket.ticket_id);
@@ -74,6 +76,7 @@ export async function untilChanged(
   deadline: Millis,
   ticket: Ticket | undefined,
   before: Mark,
+  isDue: () => boolean = () => false,
 ): Promise<void> {
   let { pulse } = before;
   let wasFirst = ticket === undefined;
@@ -92,7 +95,7 @@ export async function untilChanged(
         return;
     }
     const now = context.clock.now();
-    if (now >= deadline || now - before.at >= before.expiry) return;
+    if (now >= deadline || now - before.at >= before.expiry || isDue()) return;
     if (ticket !== undefined && now - renewed >= TICKET_RENEWAL) {
       renewed = now;
       const turn = await runtime?.queue(ticket);

@@ -46,7 +46,7 @@ export function release(step: WriteStep, request: ReleaseRequest): ReleaseResult
 }
 
 function releaseNow(step: WriteStep, request: ReleaseRequest): ReleaseResult {
-  const { key, force, how, note } = request;
+  const { key, force, how, note, failed } = request;
   const verdict = judgeRelease({ grants: grantsOf(step, key), now: step.now, claim: request, force });
   if (verdict.kind === "already") return { kind: "released", lease: verdict.grant, already: true };
   if (verdict.kind !== "release") return refusal(verdict, key.task_id);
@@ -66,7 +66,7 @@ function releaseNow(step: WriteStep, request: ReleaseRequest): ReleaseResult {
     });
   } else if (how === "released") {
     // A claim that was stepped back is no decision of the agent's, and has no event.
-    leaseEvent(step, "task.released", lease, expired ? { expired } : {});
+    leaseEvent(step, "task.released", lease, { ...(expired ? { expired } : {}), ...(failed ? { failed } : {}) });
   }
   postNote(step, key.task_id, actor, note);
   return { kind: "released", lease: lease, already: expired };
