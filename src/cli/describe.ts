@@ -2,7 +2,7 @@ import type { AnyCommand } from "../commands/command.ts";
 import { CODES, type Code } from "../core/errors.ts";
 import { AgentId } from "../core/schema.ts";
 import { argumentsOf, type Field, fieldsOf, GLOBALS, globalsOf, placeholder, shownName } from "./options.ts";
-import { metavariable, spoken } from "./parse.ts";
+import { mayBeEmpty, metavariable, spoken } from "./parse.ts";
 
 export interface OptionText {
   /** `--ttl`, or `--no-context` for what is on by default. */
@@ -67,9 +67,10 @@ export function describe(command: AnyCommand): Description {
   const required = options.filter((field) => field.required);
   const usage = [
     spoken(command.name),
-    ...places.map(metavariable),
+    ...places.filter((field) => !mayBeEmpty(field)).map(metavariable),
     ...required.map((field) => `--${shownName(field)} ${placeholder(field)}`),
     "[options]",
+    ...places.filter(mayBeEmpty).map((field) => `-- ${metavariable(field)}`),
   ];
   return {
     command: spoken(command.name),

@@ -222,8 +222,8 @@ function unknownOption(command: AnyCommand, option: string): LodestarError {
 /** `TASK_ID`: an argument as messages name it; one of a list (`task_ids`) is one. */
 export const placeName = (field: Field) => (field.many ? field.name.replace(/s$/, "") : field.name).toUpperCase();
 
-/** Words of another program's command line may be empty; its schema says so. */
-const mayBeEmpty = (field: Field) => "minLength" in field.schema && field.schema.minLength === 0;
+/** Words of another program's command line: they may be empty, as the schema says, and stand after `--`. */
+export const mayBeEmpty = (field: Field) => "minLength" in field.schema && field.schema.minLength === 0;
 
 /** `TASK_ID`, `[PATH]`, `TASK_ID…`: an argument as usage lines name it. */
 export function metavariable(field: Field): string {
