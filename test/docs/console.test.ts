@@ -17,6 +17,9 @@ import { dirname, join } from "node:path";
 import { binary, sandbox } from "../support/sandbox.ts";
 import { type Page, pages, ROOT } from "./pages.ts";
 
+/** A page may start a whole fleet. */
+const LONG = 60_000;
+
 /** Where the pages say that everything happens. */
 const SHOWN_PATH = "/home/you/shop";
 
@@ -174,4 +177,5 @@ test.skipIf(process.platform === "win32").each(shown.map((page) => [page.path, p
     if (process.env.LODESTAR_WRITE_DOCS === "1" && text !== page.text) writeFileSync(join(ROOT, path), text);
     else expect(readFileSync(join(ROOT, path), "utf8")).toBe(page.text);
   },
+  LONG,
 );
