@@ -108,6 +108,17 @@ test("attempts count across runners; at the last the task is blocked, and set to
   expect((await here.run(fail)).json.data.ran[0].outcome).toBe("released");
 });
 
+test("a task that was blocked on one branch is not tried all over again on another", async () => {
+  using here = await fleet();
+  here.tasks(["T"]);
+  here.commit();
+  here.git("worktree", "add", "-q", "-b", "side", "../side");
+  const loop = ["task", "run", "--next", "--loop", "--json", ...sh("exit 1")];
+  expect((await here.run(loop)).json.data.count).toBe(3);
+  const there = await here.run(loop, { cwd: join(here.base, "side") });
+  expect(there.json.data.ran).toMatchObject([{ outcome: "blocked" }]);
+});
+
 test("a loop tries a failed task again until it is blocked, and does the others", async () => {
   using here = await fleet();
   here.tasks(["BAD", "GOOD"]);

@@ -1,7 +1,7 @@
 import { LodestarError } from "../../core/errors.ts";
 import { formatDuration, type Millis, SECOND } from "../../core/time.ts";
 import type { Lease } from "../../lease/lease.ts";
-import type { Grant } from "../../runtime/store.ts";
+import type { Grant, RuntimeEvent } from "../../runtime/store.ts";
 import brief, { type FORMATS } from "../agent/brief.ts";
 import type { Context } from "../context.ts";
 import { readEvents } from "../events/events.ts";
@@ -186,8 +186,8 @@ async function finish(context: Context, lease: Lease, verify: boolean): Promise<
 const noteOf = (what: string, tail: string): string => (tail === "" ? what : `${what}\n\n${tail}`);
 
 /**
- * How often attempts at the task failed, by whichever runner, since it was last planned: made, reopened, or given a status by hand
- * or by the failures before. Within the time for which events are kept.
+ * How often attempts at the task failed, by whichever runner, since it was last planned: made, reopened, or given a status. Within the
+ * time for which events are kept.
  */
 async function failuresOf(context: Context, task_id: string): Promise<number> {
   let failures = 0;
@@ -196,13 +196,16 @@ async function failuresOf(context: Context, task_id: string): Promise<number> {
     const page = await readEvents(context, { since, types, task_id, limit: EVENTS_AT_ONCE });
     for (const { type, data } of page.events) {
       if (type === "task.released") failures += data?.failed === true ? 1 : 0;
-      else if (type !== "task.updated" || (data?.updated_fields as string[] | undefined)?.includes("status") === true)
-        failures = 0;
+      else if (type !== "task.updated" || isReplanned(data)) failures = 0;
     }
     if (page.events.length < EVENTS_AT_ONCE) return failures;
     since = page.next_since;
   }
 }
+
+/** Blocking it, the last failure's own deed, plans nothing: on another branch, whose spec still says ready, it is not tried all over again. */
+const isReplanned = (data: RuntimeEvent["data"]): boolean =>
+  Array.isArray(data?.updated_fields) && data.updated_fields.includes("status") && data.status !== "blocked";
 
 const EVENTS_AT_ONCE = 1000;
 
