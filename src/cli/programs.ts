@@ -51,7 +51,14 @@ function start(
     // A group of its own: a signal reaches what it started too, and one from the terminal comes once, through us.
     detached: true,
   });
-  const dismiss = guard(child.pid);
+  let dismiss: () => void;
+  try {
+    dismiss = guard(child.pid);
+  } catch (cause) {
+    // Nobody will look after it: the caller is told that it could not be started.
+    system.signal(child.pid, "SIGKILL");
+    throw cause;
+  }
   const tail = new Tail();
   const pass = (stream: "out" | "err", source: ReadableStream<Uint8Array>) => {
     const { label } = order;
