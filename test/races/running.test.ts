@@ -158,6 +158,31 @@ test(
 );
 
 test(
+  "the lease is renewed while nobody reads what the program prints",
+  async () => {
+    using here = await fleet();
+    here.tasks(["T"]);
+    await here.join("BEN");
+    // A reader that has stopped, as a pager does: far more than a pipe holds.
+    const child = Bun.spawn(
+      [
+        "sh",
+        "-c",
+        `"${LODESTAR}" task run T --ttl 1s -- sh -c 'touch begun; head -c 5000000 /dev/zero' 2>&1 | { while ! test -e go; do sleep 0.05; done; wc -c > read; }`,
+      ],
+      { cwd: here.path, env: here.environment(), stdin: "ignore", stdout: "ignore", stderr: "ignore" },
+    );
+    await until("the program runs", () => existsSync(join(here.path, "begun")));
+    await here.refused("TIMEOUT", "task claim T --agent BEN --wait 3s");
+    here.write("go", "");
+    expect(await child.exited).toBe(0);
+    expect(Number(written(here, "read"))).toBeGreaterThan(5_000_000);
+    expect((await here.show("T")).status).toBe("done");
+  },
+  LONG,
+);
+
+test(
   "a lease that another took ends the program, one that ignores SIGTERM too, and nothing is finished with it",
   async () => {
     using here = await fleet();

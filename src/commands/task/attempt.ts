@@ -93,7 +93,8 @@ export async function attempt(
     await giveBack(context, { ...claimant(lease), note: why });
     throw new LodestarError("PATH_NOT_FOUND", `${why}; ${task_id} was given back`, { cause, details: { task_id } });
   }
-  await programs.say(`${task_id} begun by ${agent_id}`);
+  // Not waited for: the lease is to be kept also while nobody reads what is said.
+  void programs.say(`${task_id} begun by ${agent_id}`);
   const ending = new Ending(running, plan.grace);
   let isLost = false;
   const keeping = keepLease(context, lease, () => {
