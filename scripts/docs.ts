@@ -1,8 +1,10 @@
 /**
- * Writes docs/reference/ from the registry of commands and the table of error codes, or compares (`--check`).
+ * Writes docs/reference/ from the registry of commands and the table of error codes, or compares (`--check`). With `--site` it
+ * also builds README.md and docs/ as a static site, dist/site/.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import packageJson from "../package.json";
 import { describe, type OptionText, optionText } from "../src/cli/describe.ts";
 import { GLOBALS } from "../src/cli/options.ts";
 import { wordsOf } from "../src/cli/tree.ts";
@@ -10,6 +12,7 @@ import type { AnyCommand } from "../src/commands/command.ts";
 import { GROUPS, REGISTRY } from "../src/commands/registry.ts";
 import { CODES } from "../src/core/errors.ts";
 import { escapeMarkdown, fenced, markdownTable } from "../src/render/markdown.ts";
+import { writeSite } from "./site.ts";
 import { readReport, torturePage } from "./torture/report.ts";
 
 const FOLDER = join(import.meta.dir, "..", "docs", "reference");
@@ -167,3 +170,8 @@ mkdirSync(FOLDER, { recursive: true });
 for (const name of changed) writeFileSync(join(FOLDER, name), wanted.get(name) ?? "");
 for (const name of gone) rmSync(join(FOLDER, name));
 console.log(`docs/reference: ${changed.length} written, ${gone.length} removed, ${wanted.size} in all`);
+if (process.argv.includes("--site")) {
+  const root = join(FOLDER, "..", "..");
+  const count = writeSite(root, join(root, "dist", "site"), packageJson.version);
+  console.log(`dist/site: ${count} files; begin with index.html`);
+}
