@@ -6,7 +6,7 @@ import type { Programs } from "./commands/programs.ts";
 import { LodestarError, unwritable } from "./core/errors.ts";
 import type { Random } from "./core/ids.ts";
 import { quote } from "./core/shell.ts";
-import { type Clock, DEFAULT_TTL, parseTtl } from "./core/time.ts";
+import { type Clock, DEFAULT_TTL, type Millis, parseTtl } from "./core/time.ts";
 import { isThere, lookAt, readPlain } from "./git/plain-file.ts";
 import { findPlace, mainPlace, type Place, readBranch, readHead, sharedFolder } from "./git/worktree.ts";
 import type { Idempotency, RuntimeStore } from "./runtime/store.ts";
@@ -83,6 +83,7 @@ class Wiring implements Context {
   #store: RuntimeStore | undefined;
   #storeWritable = false;
   #committed = false;
+  #patience: Millis | undefined;
   readonly #warnings: string[] = [];
   #call: { readonly command: AnyCommand; readonly input: Readonly<Record<string, unknown>> } | undefined;
 
@@ -220,12 +221,27 @@ class Wiring implements Context {
     if (!isThere(path)) return undefined;
     const { ForeignRuntime, openRuntime } = await import("./runtime/sqlite/open.ts");
     try {
-      this.#store = openRuntime({ path, clock: this.clock, random: this.random, create: false, readonly: true });
+      this.#store = openRuntime({
+        path,
+        clock: this.clock,
+        random: this.random,
+        create: false,
+        readonly: true,
+        ...this.#busyTimeout,
+      });
     } catch (cause) {
       if (!(cause instanceof ForeignRuntime)) throw cause;
       this.warn(`${path} was written by another program; the next command that writes moves it aside.`);
     }
     return this.#store;
+  }
+
+  waitAtMost(patience: Millis): void {
+    this.#patience = patience;
+  }
+
+  get #busyTimeout(): { readonly busyTimeoutMs?: Millis } {
+    return this.#patience === undefined ? {} : { busyTimeoutMs: this.#patience };
   }
 
   closeRuntime(): void {
@@ -239,7 +255,7 @@ class Wiring implements Context {
     const onCommit = () => {
       this.#committed = true;
     };
-    const options = { path, clock: this.clock, random: this.random, create: true, onCommit };
+    const options = { path, clock: this.clock, random: this.random, create: true, onCommit, ...this.#busyTimeout };
     const open = (): RuntimeStore => {
       const store = openRuntime(options);
       if (store === undefined) throw new LodestarError("INTERNAL", `The runtime ${path} was not made.`);

@@ -1,5 +1,5 @@
 import type { CommandDef } from "citty";
-import { type AnyCommand, command as define, type NextAction } from "../commands/command.ts";
+import { type AnyCommand, command as define, type NextAction, type Raw, type Result } from "../commands/command.ts";
 import type { Context } from "../commands/context.ts";
 import type { EnvelopeAction } from "../commands/envelope.ts";
 import { type Answer, execute, refusal } from "../commands/execute.ts";
@@ -152,6 +152,8 @@ interface Face {
   data(data: unknown, text: () => string | Promise<string>): Promise<void>;
   /** Writes one of many answers; false when nobody reads any more. */
   item(data: unknown, view: () => readonly View[], redraws: boolean, warnings: readonly string[]): Promise<boolean>;
+  /** Writes what a command says in another program's protocol; returns the exit status. None: this face has one form for all. */
+  readonly raw?: (raw: Raw) => Promise<number>;
   /** Writes an answer; returns the exit status. */
   answer(answer: Answer, next: readonly EnvelopeAction[], data: unknown): Promise<number>;
 }
@@ -189,6 +191,12 @@ function faceOf(argv: readonly string[], io: Io): Face {
     },
     async item(_data, view, redraws, warnings) {
       return (await people()).item(view(), redraws, warnings);
+    },
+    async raw({ stdout = "", stderr = "", exit }) {
+      const { sanitise } = await import("../render/sanitise.ts");
+      if (stdout !== "") io.out(sanitise(stdout));
+      if (stderr !== "") io.err(sanitise(stderr));
+      return exit;
     },
     async answer(answer, next) {
       await (await people()).answer(answer, next);
@@ -240,11 +248,15 @@ async function runCommand(command: AnyCommand, parsed: Parsed, face: Face, io: I
       }),
   };
   const answer = await execute(io.env.LODESTAR_DEBUG === undefined ? command : watched, input, context);
+  if (command.raw !== undefined && face.raw !== undefined) return face.raw(command.raw(resultOf(answer), input));
   const wanted = face.json ? 1 : globals.quiet ? 0 : 3;
   const next = await nextLines(answer.next.slice(0, wanted), globals, house);
   const data = paths === undefined || !answer.ok ? answer.data : chooseFields(answer.data, command.items, paths);
   return face.answer(answer, next, data);
 }
+
+const resultOf = ({ error, data, warnings }: Answer): Result<unknown> =>
+  error === undefined ? { ok: true, data, warnings } : { ok: false, message: error.message, warnings };
 
 /** Answers as long as something comes and somebody reads. */
 async function follow(

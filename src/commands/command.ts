@@ -59,6 +59,23 @@ export interface Command<I extends TSchema = TSchema, O extends TSchema = TSchem
   /** Best first. */
   readonly next: (output: Static<O>, input: Static<I>) => readonly NextAction[];
   readonly view: (output: Static<O>, input: Static<I>) => readonly Shown[];
+  /**
+   * For a command that another program calls in a protocol of its own: what is written instead of the view, and the exit status,
+   * also when the call failed. With `--json` the envelope is the answer all the same.
+   */
+  readonly raw?: (result: Result<Static<O>>, input: Static<I>) => Raw;
+}
+
+/** What came of a call, for a command that writes it down itself. */
+export type Result<T> =
+  | { readonly ok: true; readonly data: T; readonly warnings: readonly string[] }
+  | { readonly ok: false; readonly message: string; readonly warnings: readonly string[] };
+
+/** The words of another program's protocol. Empty texts are not written. */
+export interface Raw {
+  readonly stdout?: string;
+  readonly stderr?: string;
+  readonly exit: number;
 }
 
 /** How a command goes on answering. */

@@ -43,6 +43,8 @@ export interface Context {
   /** The runtime to read from; none: the spec is all there is. Makes nothing. */
   runtimeIfAny(): Promise<RuntimeStore | undefined>;
 
+  /** From now on waits for other users of the runtime at most so long (30 s unless said). For calls that somebody's work waits for. */
+  waitAtMost(patience: Millis): void;
   /** Lets go of the runtime's file; the next use opens it again. */
   closeRuntime(): void;
 

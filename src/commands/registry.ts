@@ -57,6 +57,7 @@ export const REGISTRY: Readonly<Record<string, () => Promise<{ default: AnyComma
   events: () => import("./events/events.ts"),
   wait: () => import("./events/wait.ts"),
   "task.run": () => import("./task/run.ts"),
+  hook: () => import("./setup/hook.ts"),
 };
 
 /** Groups of commands, with a line on each. */

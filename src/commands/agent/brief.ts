@@ -43,8 +43,7 @@ export default command({
     const agent_id = context.actor(input.agent_id);
     const seen = await look(context, "read", agent_id, { counts: input.task_id === undefined });
     if (input.task_id === undefined) {
-      const session = sessionOf(context, seen, agent_id);
-      return { format, formatted_output: sessionBrief(session, format, input.max_chars ?? SESSION_BUDGET) };
+      return { format, formatted_output: sessionText(context, seen, agent_id, format, input.max_chars) };
     }
     const standing = await requireTask(context, seen, input.task_id);
     const task = effectiveTask(standing.task, standing.known);
@@ -53,6 +52,17 @@ export default command({
   },
   view: ({ formatted_output }) => formatted_output.split("\n").map((text) => line(text)),
 });
+
+/** The text of a session's start. @param seen a look with unread messages counted. */
+export function sessionText(
+  context: Context,
+  seen: Look,
+  agent_id: string | undefined,
+  format: Format,
+  budget = SESSION_BUDGET,
+): string {
+  return sessionBrief(sessionOf(context, seen, agent_id), format, budget);
+}
 
 /** What a session's start tells, the most important first. */
 interface Session {

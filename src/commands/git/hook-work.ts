@@ -2,13 +2,13 @@
 import { existsSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { LodestarError } from "../../core/errors.ts";
-import { compileGlob, type Glob, overlap } from "../../core/globs.ts";
 import { isSatisfied, joinOutcomes, NO_OUTCOME, type Outcome, statusOf } from "../../core/status.ts";
 import { keyOf, specOutcome, specWord, type Task } from "../../core/task.ts";
 import { formatInstant } from "../../core/time.ts";
 import type { Hook } from "../../git/hooks.ts";
 import { git, gitSays, startBehind } from "../../git/run.ts";
 import type { Lease } from "../../lease/lease.ts";
+import { HeldPaths } from "../../lease/locks.ts";
 import { asBuffer, divide } from "../../spec/division.ts";
 import { SpecIndex } from "../../spec/index.ts";
 import { readSpecBytes } from "../../spec/key.ts";
@@ -85,26 +85,14 @@ export async function runBehind(hook: Hook, context: Context): Promise<Done> {
   }
 }
 
-/** The path as a pattern that matches it alone. */
-const literal = (path: string): string => path.replaceAll(/[\\*?[\]{}!,]/g, "\\$&");
-
 /** Staged files inside the path locks of tasks that others hold. */
 async function checkLocks(agent_id: string, context: Context): Promise<void> {
   const runtime = await context.runtimeIfAny();
   if (runtime === undefined) return;
   const { leases } = await runtime.agents();
-  const locks = leases
-    .filter((lease) => lease.agent_id !== agent_id)
-    .flatMap((lease) => lease.locks.map((pattern) => ({ lease, pattern, glob: compileGlob(pattern) })));
-  if (locks.length === 0) return;
-  const found: { path: string; pattern: string; lease: Lease }[] = [];
-  for (const path of stagedFiles(context)) {
-    const possible = locks.filter(({ glob }) => mayMatch(glob, path));
-    if (possible.length === 0) continue;
-    const own = compileGlob(literal(path));
-    const lock = possible.find(({ glob }) => overlap(own, glob));
-    if (lock !== undefined) found.push({ path, pattern: lock.pattern, lease: lock.lease });
-  }
+  const paths = new HeldPaths(leases, agent_id);
+  if (paths.none) return;
+  const found = stagedFiles(context).flatMap((path) => paths.on(path) ?? []);
   const [first] = found;
   if (first === undefined) return;
   const held = ({ lease }: { lease: Lease }) =>
@@ -124,9 +112,6 @@ async function checkLocks(agent_id: string, context: Context): Promise<void> {
     hint: "Leave these files out of the commit, wait for the lease to end, or override with `git commit --no-verify`.",
   });
 }
-
-/** Cheap, before a pattern is made of the path: do the beginnings fit? */
-const mayMatch = (glob: Glob, path: string): boolean => path.startsWith(glob.prefix) || glob.prefix.startsWith(path);
 
 /** Staged paths as locks name them: from the folder of `.lodestar/`, without the spec, which every agent commits. */
 function stagedFiles({ place }: Context): string[] {

@@ -1,0 +1,257 @@
+/** What the hooks of coding agents do. Someone's work waits for them: no process is started, no file of ours is waited for long. */
+import { appendFileSync, realpathSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { checkNewId, newAgentId } from "../../core/ids.ts";
+import { quote } from "../../core/shell.ts";
+import { formatInstant, SECOND } from "../../core/time.ts";
+import { isThere, readPlain } from "../../git/plain-file.ts";
+import { findPlace } from "../../git/worktree.ts";
+import type { Lease } from "../../lease/lease.ts";
+import { HeldPaths } from "../../lease/locks.ts";
+import type { AgentsView, RuntimeStore } from "../../runtime/store.ts";
+import type { Context } from "../context.ts";
+import type { EVENTS, HOOKED } from "./hook.ts";
+
+type Event = (typeof EVENTS)[number];
+type Hooked = (typeof HOOKED)[number];
+
+/** So long a hook waits for other users of the runtime; then the tool goes on without it. */
+const PATIENCE = SECOND;
+/** A session's start is paid for by every session: under 1 500 characters, JSON of the tool's included. */
+const BRIEF = 1300;
+/** So many leases are named at the end; the rest is counted. */
+const MOST_NAMED = 5;
+
+interface Done {
+  readonly acted: boolean;
+  readonly agent_id?: string;
+  readonly brief?: string;
+  readonly refused?: {
+    readonly path: string;
+    readonly task_id: string;
+    readonly agent_id: string;
+    readonly expires_at: string;
+    readonly reason: string;
+  };
+  readonly renewed?: string[];
+  readonly held?: string[];
+  readonly reminder?: string;
+}
+
+/** What the tool says. Everything in it is a stranger's word: whatever is not of the form that is looked for is not there. */
+type Said = Readonly<Record<string, unknown>>;
+
+export async function runHook(event: Event, tool: Hooked, context: Context): Promise<Done> {
+  context.waitAtMost(PATIENCE);
+  const said = readSaid(context);
+  if (event === "session-start") return startSession(tool, said, context);
+  const runtime = await context.runtimeIfAny();
+  if (runtime === undefined) return { acted: false };
+  const seen = await runtime.agents();
+  const agent_id = actorIn(seen, said, context);
+  if (agent_id === undefined) return { acted: false };
+  const held = seen.leases.filter((lease) => lease.agent_id === agent_id && lease.session === context.session);
+  switch (event) {
+    case "pre-edit":
+      return { acted: true, agent_id, ...refusal(seen.leases, agent_id, said, context) };
+    case "post-tool":
+      return { acted: true, agent_id, ...(await renew(held, seen, context)) };
+    case "stop":
+      return { acted: true, agent_id, ...remind(held, said) };
+  }
+}
+
+function readSaid(context: Context): Said {
+  // A person who tries the hook at a terminal is not kept waiting for an end of input.
+  if (context.interactive) return {};
+  try {
+    const value: unknown = JSON.parse(context.stdin());
+    return isRecord(value) ? value : {};
+  } catch (cause) {
+    context.warn(`the hook's input cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
+    return {};
+  }
+}
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
+
+/** The tool's id of its session, under the names that the tools have for it. */
+const sessionOf = (said: Said): string | undefined =>
+  text(said.session_id) ?? text(said.conversation_id) ?? text(said.sessionId);
+
+/**
+ * The agent of a tool's session. It is made from the session's id, so that nothing but the agent itself has to be remembered: any later
+ * hook of the session finds it in the runtime, and two that start at once make one.
+ */
+function agentOfSession(session: string): string {
+  let rest = Bun.hash(`lodestar session ${session}`) as bigint;
+  const digits = (count: number): Uint8Array =>
+    Uint8Array.from({ length: count }, () => {
+      const digit = Number(rest & 31n);
+      rest >>= 5n;
+      return digit;
+    });
+  return newAgentId({ bytes: digits });
+}
+
+/** Who acts: the one named for the call, else the session's, if it has joined and not left. */
+function actorIn(seen: AgentsView, said: Said, context: Context): string | undefined {
+  const named = context.actor();
+  if (named !== undefined) return named;
+  const session = sessionOf(said);
+  const own = session === undefined ? undefined : agentOfSession(session);
+  return isHere(seen, own) ? own : undefined;
+}
+
+const isHere = ({ agents }: AgentsView, agent_id: string | undefined): boolean =>
+  agents.some((agent) => agent.agent_id === agent_id && agent.left_at === undefined);
+
+async function startSession(tool: Hooked, said: Said, context: Context): Promise<Done> {
+  const session = sessionOf(said);
+  const agent_id = context.actor() ?? (session === undefined ? undefined : agentOfSession(session));
+  if (agent_id !== undefined) await joinAs(agent_id, tool, await context.runtimeIfAny(), context);
+  const [{ look }, { sessionText }] = await Promise.all([import("../look.ts"), import("../agent/brief.ts")]);
+  const seen = await look(context, "read", agent_id, { unread: true });
+  const brief = sessionText(context, seen, agent_id, tool === "claude" ? "claude" : "generic", BRIEF);
+  if (agent_id === undefined) return { acted: false, brief };
+  handOn(agent_id, context);
+  return { acted: true, agent_id, brief: `${brief}\nYou have joined already: pass --agent ${quote(agent_id)}.` };
+}
+
+async function joinAs(
+  agent_id: string,
+  tool: Hooked,
+  known: RuntimeStore | undefined,
+  context: Context,
+): Promise<void> {
+  if (known !== undefined && isHere(await known.agents(), agent_id)) return;
+  checkNewId(agent_id, "an agent");
+  const runtime = await context.runtime();
+  await runtime.join({
+    agent_id,
+    ...(tool === "generic" ? {} : { session_meta: { tool } }),
+    worktree: context.worktree,
+    session: context.session,
+  });
+}
+
+/** Claude Code gives its session's start a file whose exports hold in every shell that the session opens. */
+function handOn(agent_id: string, context: Context): void {
+  const path = text(context.env.CLAUDE_ENV_FILE);
+  if (path === undefined || text(context.env.LODESTAR_AGENT) !== undefined) return;
+  const line = `export LODESTAR_AGENT=${quote(agent_id)}\n`;
+  if (readPlain(path)?.includes(line) !== true) appendFileSync(path, line);
+}
+
+function refusal(leases: readonly Lease[], agent_id: string, said: Said, context: Context): Pick<Done, "refused"> {
+  const locks = new HeldPaths(leases, agent_id);
+  if (locks.none) return {};
+  for (const file of filesIn(said)) {
+    for (const path of namesOf(file, text(said.cwd) ?? context.cwd, context)) {
+      const found = locks.on(path);
+      if (found === undefined) continue;
+      const { lease } = found;
+      const expires_at = formatInstant(lease.expires_at);
+      const reason = `${path} is locked by task ${lease.task_id}, held by ${lease.agent_id} until ${expires_at} (now ${formatInstant(context.clock.now())}). Work on other files, or ask: lodestar msg send --to ${quote(`agent:${lease.agent_id}`)} --from ${quote(agent_id)} --text '…'`;
+      return { refused: { path, task_id: lease.task_id, agent_id: lease.agent_id, expires_at, reason } };
+    }
+  }
+  return {};
+}
+
+/** More files than any edit names. */
+const MOST_FILES = 1000;
+
+/** The files that a tool is about to write, under the names that the tools have for them, and those that a patch names. */
+function filesIn(said: Said): string[] {
+  const input = isRecord(said.tool_input) ? said.tool_input : {};
+  const { file_path, notebook_path, path, filePath, files, edits, command, patch } = input;
+  const listed = [files, edits].flatMap((list) => (Array.isArray(list) ? list : []));
+  const found = [file_path, notebook_path, path, filePath, said.file_path, ...listed].map((each: unknown) =>
+    text(isRecord(each) ? (each.file_path ?? each.filePath ?? each.path) : each),
+  );
+  for (const patched of [command, patch, input.input]) {
+    if (typeof patched !== "string" || !patched.includes("*** Begin Patch")) continue;
+    for (const [, name] of patched.matchAll(/^\*\*\* (?:(?:Add|Update|Delete) File|Move to): (.+?)\r?$/gm))
+      found.push(name);
+  }
+  return [...new Set(found.flatMap((each) => each ?? []))].slice(0, MOST_FILES);
+}
+
+/**
+ * A file as locks name it: from the folder of `.lodestar/`, also in another worktree of this repository; as it is written and with its
+ * links followed. None for files elsewhere, and for Lodestar's own.
+ */
+function namesOf(file: string, base: string, context: Context): string[] {
+  if (file.includes("\0")) return [];
+  const given = isAbsolute(file) ? file : resolve(base, file);
+  const roots = [context.place.root];
+  const there = findPlaceOf(given);
+  if (there?.git !== undefined && there.git.common_dir === context.place.git?.common_dir) roots.push(there.root);
+  const names = roots.flatMap((root) => [inside(root, given), inside(real(root), real(given))]);
+  return [...new Set(names.flatMap((name) => name ?? []))].filter((name) => !name.startsWith(".lodestar/"));
+}
+
+function findPlaceOf(file: string) {
+  let folder = dirname(real(file));
+  while (!isThere(folder) && dirname(folder) !== folder) folder = dirname(folder);
+  try {
+    return findPlace(folder);
+  } catch {
+    // A broken repository beside this one: the file is not in one of ours.
+    return undefined;
+  }
+}
+
+function inside(root: string, path: string): string | undefined {
+  const way = relative(root, path);
+  return way === "" || way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way)
+    ? undefined
+    : way.replaceAll("\\", "/");
+}
+
+/** The path with links followed as far as there is something; a new file is where its folder is. */
+function real(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    const above = dirname(path);
+    return above === path ? path : join(real(above), basename(path));
+  }
+}
+
+/** L8: the leases that this session holds are renewed while its work goes on, once they are past half their time. */
+async function renew(held: readonly Lease[], { now }: AgentsView, context: Context): Promise<Pick<Done, "renewed">> {
+  const due = held.filter(({ expires_at, ttl }) => expires_at - now <= ttl / 2);
+  if (due.length === 0) return {};
+  const runtime = await context.runtime();
+  const renewed: string[] = [];
+  for (const { task_id, created_at, agent_id, lease_id, ttl } of due) {
+    const { kind } = await runtime.renew({ key: { task_id, created_at }, agent_id, lease_id, ttl, automatic: true });
+    if (kind === "renewed") renewed.push(task_id);
+    else if (kind !== "unchanged") context.warn(`the lease on ${task_id} was not renewed: it is over`);
+  }
+  return renewed.length === 0 ? {} : { renewed };
+}
+
+function remind(held: readonly Lease[], said: Said): Pick<Done, "held" | "reminder"> {
+  if (held.length === 0) return {};
+  const tasks = held.map(({ task_id }) => task_id);
+  // Once a turn: an agent that was told and stops again has decided.
+  const again = said.stop_hook_active === true || (typeof said.loop_count === "number" && said.loop_count > 0);
+  if (again) return { held: tasks };
+  const named = held
+    .slice(0, MOST_NAMED)
+    .map(({ task_id, expires_at }) => `${task_id} (until ${formatInstant(expires_at)})`)
+    .join(", ");
+  const more = held.length > MOST_NAMED ? ` and ${held.length - MOST_NAMED} more` : "";
+  const [{ task_id, agent_id }] = held as [Lease];
+  const way = (word: string) => `lodestar task ${word} ${quote(task_id)} --agent ${quote(agent_id)}`;
+  return {
+    held: tasks,
+    reminder: `You still hold ${named}${more}. Finished: \`${way("done")}\`. Giving it up: \`${way("release")} --note 'why'\`. Going on later: \`${way("renew")}\`.`,
+  };
+}

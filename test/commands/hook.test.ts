@@ -1,0 +1,290 @@
+/** The hooks of coding agents on the compiled program, with the JSON that those tools send: what they do, and that they never stand in the way. */
+import { Database } from "bun:sqlite";
+import { expect, test } from "bun:test";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { type Fleet, fleet, words } from "../support/fleet.ts";
+import type { Ran } from "../support/sandbox.ts";
+
+const SESSION = "0a1b2c3d-1111-2222-3333-444455556666";
+
+/** What Claude Code writes to a hook's standard input. */
+const said = (here: Fleet, event: string, more: object = {}): string =>
+  JSON.stringify({
+    session_id: SESSION,
+    transcript_path: "/home/someone/.claude/projects/x/session.jsonl",
+    cwd: here.path,
+    permission_mode: "default",
+    hook_event_name: event,
+    ...more,
+  });
+const edits = (here: Fleet, file_path: string, more: object = {}): string =>
+  said(here, "PreToolUse", {
+    tool_name: "Edit",
+    tool_input: { file_path, old_string: "a", new_string: "b" },
+    tool_use_id: "toolu_01ABC123",
+    ...more,
+  });
+
+interface Given {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+const hook = (here: Fleet, line: string, stdin: string, given: Given = {}): Promise<Ran> =>
+  here.run(["hook", ...words(line)], { stdin, ...given });
+const ADA = { env: { LODESTAR_AGENT: "ADA" } };
+
+/** BEN holds B, which owns src/auth/**; ADA holds A. */
+async function held(): Promise<Fleet> {
+  const here = await fleet();
+  here.tasks(["A", "B", "C"], (id) => (id === "B" ? ["locks: ['src/auth/**', 'docs/[draft]*']"] : []));
+  await here.join("ADA", "BEN");
+  await here.ok("task claim B --agent BEN");
+  await here.ok("task claim A --agent ADA");
+  return here;
+}
+
+function alter(here: Fleet, sql: string): void {
+  using database = new Database(join(here.path, ".lodestar", "runtime.sqlite"));
+  database.run(sql);
+}
+const silent = { exit: 0, stdout: "", stderr: "" };
+
+test("session-start joins one agent for the session and prints the brief in under 1 500 characters", async () => {
+  using here = await held();
+  await here.ok("msg send --to agent:ADA --from BEN --text Hello");
+  const env = join(here.base, "claude-env");
+  const start = () =>
+    hook(here, "session-start", said(here, "SessionStart", { source: "startup" }), { env: { CLAUDE_ENV_FILE: env } });
+  const first = await start();
+  expect(first).toMatchObject({ exit: 0, stderr: "" });
+  expect(first.stdout.length).toBeLessThan(1500);
+  const [agent] = /A[0-9A-Z]{8}/.exec(first.stdout) ?? [];
+  expect(first.stdout).toContain(`You are ${agent}.`);
+  expect(first.stdout).toContain("C P100");
+  expect((await start()).stdout).toBe(first.stdout);
+  expect(readFileSync(env, "utf8")).toBe(`export LODESTAR_AGENT=${agent}\n`);
+  const { agents } = await here.ok("agent list");
+  expect(agents.map((each: { agent_id: string }) => each.agent_id).sort()).toEqual([agent, "ADA", "BEN"].sort());
+  const ada = await hook(here, "session-start", said(here, "SessionStart"), ADA);
+  expect(ada.stdout).toContain("You are ADA.");
+  expect(ada.stdout).toMatch(/You hold A /);
+  expect(ada.stdout).toContain("1 unread message");
+});
+
+test("an agent that is named and not registered joins at the session's start", async () => {
+  using here = await held();
+  expect((await hook(here, "session-start", "{}", { env: { LODESTAR_AGENT: "EVE" } })).stdout).toContain(
+    "You are EVE.",
+  );
+  expect((await here.ok("agent whoami --agent EVE")).agent_id).toBe("EVE");
+  const none = await hook(here, "session-start", "{}");
+  expect(none.stdout).toContain("You have no identity yet");
+});
+
+test("session-start speaks the language of the tool", async () => {
+  using here = await held();
+  const start = async (tool: string) =>
+    JSON.parse((await hook(here, `session-start --tool ${tool}`, said(here, "SessionStart"))).stdout);
+  for (const tool of ["claude", "gemini"]) {
+    const { hookSpecificOutput } = await start(tool);
+    expect(hookSpecificOutput.hookEventName).toBe("SessionStart");
+    expect(hookSpecificOutput.additionalContext).toContain("You are A");
+  }
+  const cursor = await start("cursor");
+  expect(cursor.additional_context).toContain(`You are ${cursor.env.LODESTAR_AGENT}.`);
+});
+
+test("pre-edit refuses a file inside another agent's locks: who, what, until when; and nothing else", async () => {
+  using here = await held();
+  const refused = await hook(here, "pre-edit", edits(here, join(here.path, "src/auth/login.ts")), ADA);
+  expect(refused).toMatchObject({ exit: 2, stdout: "" });
+  expect(refused.stderr).toMatch(/src\/auth\/login\.ts is locked by task B, held by BEN until \d{4}-.*Z/);
+  expect(await hook(here, "pre-edit", edits(here, "src/auth/login.ts"), ADA)).toMatchObject({ exit: 2 });
+  for (const free of ["src/other.ts", "/etc/hosts", "../outside.ts", ".lodestar/spec.yaml", "src/\0auth", ""])
+    expect(await hook(here, "pre-edit", edits(here, free), ADA)).toMatchObject(silent);
+  expect(
+    await hook(here, "pre-edit", edits(here, "src/auth/login.ts"), { env: { LODESTAR_AGENT: "BEN" } }),
+  ).toMatchObject(silent);
+  await here.ok("task release B --agent BEN");
+  expect(await hook(here, "pre-edit", edits(here, "src/auth/login.ts"), ADA)).toMatchObject(silent);
+});
+
+test("pre-edit speaks the language of the tool", async () => {
+  using here = await held();
+  const answer = async (tool: string) => {
+    const ran = await hook(here, `pre-edit --tool ${tool}`, edits(here, "src/auth/login.ts"), ADA);
+    expect(ran).toMatchObject({ exit: 0, stderr: "" });
+    return JSON.parse(ran.stdout);
+  };
+  const reason = expect.stringContaining("held by BEN");
+  expect(await answer("claude")).toEqual({
+    hookSpecificOutput: { hookEventName: "PreToolUse", permissionDecision: "deny", permissionDecisionReason: reason },
+  });
+  expect(await answer("cursor")).toEqual({ permission: "deny", user_message: reason, agent_message: reason });
+  expect(await answer("gemini")).toEqual({ decision: "deny", reason });
+});
+
+test("pre-edit knows the file under every name: notebooks, patches, links, signs of patterns, another worktree", async () => {
+  using here = await held();
+  const refuses = async (tool_input: object) =>
+    (await hook(here, "pre-edit", said(here, "PreToolUse", { tool_input }), ADA)).exit;
+  expect(await refuses({ notebook_path: "src/auth/a.ipynb" })).toBe(2);
+  expect(await refuses({ files: ["x.ts", "src/auth/a.ts"] })).toBe(2);
+  expect(await refuses({ edits: [{ path: "src/auth/a.ts" }] })).toBe(2);
+  expect(await refuses({ command: "*** Begin Patch\n*** Update File: src/auth/a.ts\n@@\n*** End Patch" })).toBe(2);
+  expect(await refuses({ command: "cat src/auth/a.ts" })).toBe(0);
+  expect(await refuses({ file_path: "src/./x/../auth/a.ts" })).toBe(2);
+  mkdirSync(join(here.path, "src", "auth"), { recursive: true });
+  symlinkSync("src/auth", join(here.path, "way"));
+  expect(await refuses({ file_path: "way/new.ts" })).toBe(2);
+  here.commit("worktree");
+  here.git("worktree", "add", "-q", join(here.base, "other"));
+  expect(await refuses({ file_path: join(here.base, "other", "src/auth/deep/new.ts") })).toBe(2);
+  expect(await refuses({ file_path: join(here.base, "other", "free.ts") })).toBe(0);
+});
+
+test("the agent of the session acts where none is named, and an unknown session stops nobody", async () => {
+  using here = await held();
+  const edit = edits(here, "src/auth/login.ts");
+  expect(await hook(here, "pre-edit", edit)).toMatchObject(silent);
+  await hook(here, "session-start", said(here, "SessionStart"));
+  expect((await hook(here, "pre-edit", edit)).exit).toBe(2);
+  expect(await hook(here, "pre-edit", edit.replace(SESSION, "another"))).toMatchObject(silent);
+});
+
+test("post-tool renews what the session holds once it is past half its time, and only that", async () => {
+  using here = await held();
+  await here.ok("task claim C --agent ADA", { env: { LODESTAR_SESSION: "elsewhere" } });
+  const ends = () => {
+    using database = new Database(join(here.path, ".lodestar", "runtime.sqlite"));
+    const rows = database.query("select task_id, expires_at from lease").all() as {
+      task_id: string;
+      expires_at: number;
+    }[];
+    return Object.fromEntries(rows.map(({ task_id, expires_at }) => [task_id, expires_at]));
+  };
+  const use = () => hook(here, "post-tool", said(here, "PostToolUse", { tool_name: "Bash", tool_input: {} }), ADA);
+  const fresh = ends();
+  expect(await use()).toMatchObject(silent);
+  expect(ends()).toEqual(fresh);
+  alter(here, "update lease set expires_at = expires_at - ttl * 2 / 3");
+  const late = ends();
+  expect(await use()).toMatchObject(silent);
+  const now = ends();
+  expect(now.A).toBeGreaterThan(late.A ?? 0);
+  expect([now.B, now.C]).toEqual([late.B, late.C]);
+  expect((await here.ok("task log A")).events.map((event: { type: string }) => event.type)).not.toContain(
+    "task.renewed",
+  );
+});
+
+test("stop names what the session holds and the three ways out, once a turn", async () => {
+  using here = await held();
+  const stop = (more: object, line = "stop") => hook(here, line, said(here, "Stop", more), ADA);
+  const told = await stop({ stop_hook_active: false });
+  expect(told).toMatchObject({ exit: 2, stdout: "" });
+  for (const word of ["A (until", "task done A --agent ADA", "task release A --agent ADA", "task renew A --agent ADA"])
+    expect(told.stderr).toContain(word);
+  expect(await stop({ stop_hook_active: true })).toMatchObject(silent);
+  const claude = JSON.parse((await stop({}, "stop --tool claude")).stdout);
+  expect(claude).toEqual({ decision: "block", reason: expect.stringContaining("You still hold A") });
+  await here.ok("task done A --agent ADA");
+  expect(await stop({})).toMatchObject(silent);
+});
+
+test("where Lodestar is not set up every hook is silent, and makes nothing", async () => {
+  using here = await fleet({ init: false });
+  for (const event of ["session-start", "pre-edit", "post-tool", "stop"])
+    expect(await hook(here, event, said(here, "x"), ADA)).toMatchObject(silent);
+  using bare = await fleet({ git: false, init: false });
+  expect(await hook(bare, "session-start", said(bare, "x"), ADA)).toMatchObject(silent);
+  expect(existsSync(join(here.path, ".lodestar"))).toBe(false);
+});
+
+const EVENTS = ["session-start", "pre-edit", "post-tool", "stop"];
+const BROKEN: readonly (readonly [string, (here: Fleet) => unknown])[] = [
+  [
+    "a runtime that is no database",
+    (here) => here.write(".lodestar/runtime.sqlite", "no database at all, ".repeat(500)),
+  ],
+  ["a runtime of another schema", (here) => alter(here, "pragma user_version = 999")],
+  ["a runtime that is a folder", folder],
+  ["no runtime", rm],
+  ["a spec that cannot be read", (here) => here.write(".lodestar/spec.yaml", "tasks: [\n<<<<<<< HEAD\n")],
+  ["an agent that is none", (here) => alter(here, "delete from agent")],
+];
+function rm(here: Fleet): void {
+  for (const end of ["", "-wal", "-shm"])
+    if (existsSync(join(here.path, `.lodestar/runtime.sqlite${end}`)))
+      rmSync(join(here.path, `.lodestar/runtime.sqlite${end}`));
+}
+
+test.each(BROKEN)("with %s every hook lets the tool go on", async (_what, breakIt) => {
+  using here = await held();
+  breakIt(here);
+  for (const event of EVENTS) {
+    for (const env of [{}, { LODESTAR_AGENT: "NOBODY" }, { LODESTAR_AGENT: "no/../id" }]) {
+      const ran = await hook(here, event, said(here, "x", { tool_input: { file_path: "free.ts" } }), { env });
+      expect({ event, exit: ran.exit, stderr: ran.stderr }).toMatchObject({ event, exit: 0 });
+      expect(ran.stderr).not.toMatch(/\n\s+at /);
+      if (event !== "session-start") expect(ran.stdout).toBe("");
+    }
+  }
+});
+
+test("a runtime that another process has locked is waited for a second, not half a minute", async () => {
+  using here = await held();
+  alter(here, "update lease set expires_at = expires_at - ttl * 2 / 3");
+  using database = new Database(join(here.path, ".lodestar", "runtime.sqlite"));
+  database.run("pragma locking_mode = exclusive");
+  database.run("begin exclusive");
+  for (const event of EVENTS) {
+    const ran = await hook(here, event, said(here, "x"), { env: { LODESTAR_AGENT: "ADA", NO: "1" } });
+    expect({ event, exit: ran.exit }).toEqual({
+      event,
+      exit: event === "stop" && ran.stderr.includes("hold A") ? 2 : 0,
+    });
+  }
+  const late = await hook(here, "post-tool", said(here, "x"), ADA);
+  expect(late.exit).toBe(0);
+  expect(late.stderr).toContain("Lodestar: ");
+}, 30_000);
+
+test("whatever comes on standard input, the tool goes on", async () => {
+  using here = await held();
+  const huge = edits(here, "free.ts", { tool_response: "x".repeat(50_000_000) });
+  for (const stdin of [
+    "",
+    "{",
+    "[]",
+    "null",
+    "7",
+    '"x"',
+    "\0\u00ff",
+    '{"tool_input":7}',
+    '{"tool_input":{"file_path":{}}}',
+    huge,
+  ]) {
+    const ran = await hook(here, "pre-edit", stdin, ADA);
+    expect({ stdin: stdin.slice(0, 40), exit: ran.exit, stdout: ran.stdout }).toEqual({
+      stdin: stdin.slice(0, 40),
+      exit: 0,
+      stdout: "",
+    });
+  }
+  const locked = edits(here, "src/auth/x.ts", { tool_response: "x".repeat(50_000_000) });
+  expect((await hook(here, "pre-edit", locked, ADA)).exit).toBe(2);
+  expect((await hook(here, "pre-edit", "{", ADA)).stderr).toContain("Lodestar: the hook's input cannot be read");
+}, 60_000);
+
+test("what a file is called never acts on the terminal", async () => {
+  using here = await held();
+  const ran = await hook(here, "pre-edit", edits(here, "src/auth/\u001b[2J.ts"), ADA);
+  expect(ran.exit).toBe(2);
+  expect(ran.stderr).not.toContain("\u001b");
+});
+function folder(here: Fleet): void {
+  rm(here);
+  mkdirSync(join(here.path, ".lodestar", "runtime.sqlite"));
+}
