@@ -58,6 +58,7 @@ export const REGISTRY: Readonly<Record<string, () => Promise<{ default: AnyComma
   wait: () => import("./events/wait.ts"),
   "task.run": () => import("./task/run.ts"),
   hook: () => import("./setup/hook.ts"),
+  setup: () => import("./setup/setup.ts"),
 };
 
 /** Groups of commands, with a line on each. */

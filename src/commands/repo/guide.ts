@@ -1,16 +1,21 @@
-const BEGIN = "<!-- lodestar:begin (kept up to date by `lodestar init`; write outside these markers) -->";
+import { append, cut } from "./append.ts";
+
+const KEPT_BY_INIT = "kept up to date by `lodestar init`; write outside these markers";
 const END = "<!-- lodestar:end -->";
 const MARKED = /<!-- lodestar:begin[^\n]*-->[\s\S]*?<!-- lodestar:end -->/;
 
-/** What an agent needs to know to work here, in under 40 lines. */
-export function guideSection(): string {
-  return `${BEGIN}
+/**
+ * What an agent needs to know to work here, in under 40 lines.
+ * @param mark whose section it is, and what becomes of it.
+ */
+export function guideSection(mark = KEPT_BY_INIT): string {
+  return `<!-- lodestar:begin (${mark}) -->
 ## Working with Lodestar
 
 Tasks are in \`.lodestar/spec.yaml\`; who works on what now is in Lodestar's runtime. Use the \`lodestar\` command
 (\`--json\` for machine-readable answers) and never edit a task's status by hand. One task's whole loop:
 
-1. \`lodestar agent join --name NAME --json\` once; keep \`agent_id\` and pass it as \`--agent ID\` (or \`LODESTAR_AGENT\`).
+1. \`lodestar agent join --name NAME --json\` once, unless the session's start told you your id; keep \`agent_id\` and pass it as \`--agent ID\` (or \`LODESTAR_AGENT\`).
    Lost it? \`lodestar agent whoami\`
 2. \`lodestar task next --claim --agent ID --json\` gives you a task that nobody else holds, with its context. No task? The
    answer says why; \`--wait 10m\` waits for one.
@@ -32,10 +37,15 @@ ${END}`;
 
 /** Puts the section into a file's text: between the markers if they are there, else at the end. Nobody's own text is touched. */
 export function withSection(text: string | undefined, section: string): string {
-  if (text === undefined || text === "") return `${section}\n`;
-  const eol = text.includes("\r\n") ? "\r\n" : "\n";
-  const written = section.replaceAll("\n", eol);
-  if (MARKED.test(text)) return text.replace(MARKED, () => written);
-  const gap = text.endsWith("\n") ? eol : eol + eol;
-  return `${text}${gap}${written}${eol}`;
+  if (text === undefined || !MARKED.test(text)) return append(text, section);
+  return text.replace(MARKED, (there) => section.replaceAll("\n", there.includes("\r\n") ? "\r\n" : "\n"));
+}
+
+/** True when a section of Lodestar's is there, whoever put it. */
+export const hasSection = (text: string): boolean => MARKED.test(text);
+
+/** The text without the section of this mark, as {@link withSection} found it; `undefined` when the file was made for it. */
+export function withoutSection(text: string, mark: string): string | undefined {
+  const section = MARKED.exec(text)?.[0];
+  return section?.startsWith(`<!-- lodestar:begin (${mark}) -->`) ? cut(text, section) : text;
 }

@@ -1,0 +1,155 @@
+import { join } from "node:path";
+import { LodestarError } from "../../core/errors.ts";
+import { Flag, List, OneOf, Optional, Shape, Text } from "../../core/schema.ts";
+import { line, list, text } from "../../core/view.ts";
+import { isThere, readPlain } from "../../git/plain-file.ts";
+import { command } from "../command.ts";
+import type { Context } from "../context.ts";
+import { writing } from "../git/install.ts";
+import { NotEditable } from "../repo/json-edit.ts";
+import { IN_HOME, IN_REPOSITORY, type Part, TOOLS, type Tool } from "./tools.ts";
+import { isWithin, type Rewrite, removeEmptyFolders, writeTogether } from "./write-files.ts";
+
+export default command({
+  name: "setup",
+  effect: "write",
+  only_reads: ({ check, print }) => check === true || print === true,
+  summary: "Have a coding agent work with Lodestar",
+  explain:
+    "Writes what the tool reads: its entry for the MCP server, a section with instructions, and hooks where it has them (claude, cursor, gemini). Files that exist keep every byte of their own, comments and line ends too; what stands there under Lodestar's name already stays. --check says what is missing, --print shows the files as they would be, --remove takes out exactly what was put in. All files are written, or none. Nothing outside the repository is touched; with --global the files in your home are meant, for all repositories.",
+  anywhere: true,
+  positional: ["tool"],
+  input: Shape({
+    tool: OneOf(TOOLS, { description: "The coding agent; generic: whatever reads AGENTS.md and .mcp.json" }),
+    check: Optional(Flag({ description: "Only say what is missing (exit status 1)" })),
+    remove: Optional(Flag({ description: "Take out what was put in" })),
+    print: Optional(Flag({ description: "Show the files instead of writing them" })),
+    global: Optional(Flag({ description: "The files in your home, not in the repository" })),
+  }),
+  output: Shape({
+    tool: OneOf(TOOLS),
+    complete: Flag({ description: "Whether the tool has everything now" }),
+    changed: List(Text({ description: "Files that were written or removed" })),
+    files: Optional(List(Shape({ path: Text(), text: Optional(Text()) }), { description: "With --print" })),
+  }),
+  errors: ["NOT_A_REPOSITORY", "UNHEALTHY", "PATH_NOT_FOUND"],
+  examples: [
+    { line: "lodestar setup claude", shows: "Claude Code: server, instructions, hooks" },
+    { line: "lodestar setup codex --check", shows: "Is anything missing?" },
+    { line: "lodestar setup cursor --remove", shows: "Take it out again" },
+  ],
+  run: async (input, context) => {
+    const { tool, check, remove, print } = input;
+    if (check === true && (remove === true || print === true))
+      throw new LodestarError("USAGE", "--check goes with neither --remove nor --print.");
+    const { root, parts } = partsOf(tool, input.global === true, context);
+    const found = parts.map((part) => ({ ...placeOf(part, root), part }));
+    if (check === true) {
+      const missing = found.filter(({ part, path, before }) => editing(path, () => part.missing(before)));
+      if (missing.length > 0) throw incomplete(tool, input.global === true, missing);
+      return { tool, complete: true, changed: [] };
+    }
+    const rewrites = found
+      .map(({ part, path, name, before }) => ({
+        path,
+        name,
+        before,
+        after: editing(path, () => rewritten(part, before, remove === true)),
+      }))
+      .filter(({ before, after }) => before !== after);
+    const changed = rewrites.map(({ name }) => name);
+    const complete = remove !== true;
+    if (print === true) {
+      const files = rewrites.map(({ name, after }) => ({
+        path: name,
+        ...(after === undefined ? {} : { text: after }),
+      }));
+      return { tool, complete: rewrites.length === 0 && complete, changed: [], files };
+    }
+    writing(root, () => writeTogether(rewrites, context.random));
+    if (remove === true && input.global !== true) sweep(root, rewrites);
+    if (remove !== true && input.global !== true && !context.initialized)
+      context.warn("Lodestar itself is not set up here yet: `lodestar init`");
+    return { tool, complete, changed };
+  },
+  next: ({ tool, complete, changed }) =>
+    complete && changed.length > 0
+      ? [{ command: "setup", input: { tool, check: true }, why: "See that nothing is missing" }]
+      : [],
+  view: ({ tool, complete, changed, files }, { remove }) => {
+    if (files !== undefined) {
+      if (files.length === 0) return [line("Nothing would change")];
+      return files.flatMap(({ path, text: body }) =>
+        body === undefined ? [line(`${path} would be removed`, "strong")] : [line(path, "strong"), text(body)],
+      );
+    }
+    if (changed.length === 0)
+      return [line(complete ? `${tool} has everything already` : `Nothing of Lodestar's was found for ${tool}`)];
+    return [
+      line(remove === true ? `Lodestar is taken out of what ${tool} reads` : `${tool} works with Lodestar`, "good"),
+      list(changed, remove === true ? "Taken out of" : "Written"),
+    ];
+  },
+});
+
+function partsOf(tool: Tool, global: boolean, { env, place }: Context): { root: string; parts: readonly Part[] } {
+  if (!global) return { root: place.root, parts: IN_REPOSITORY[tool] };
+  const home = env.HOME || env.USERPROFILE;
+  const parts = IN_HOME[tool];
+  if (parts === undefined)
+    throw new LodestarError("USAGE", `${tool} has no files in your home that can be set up; leave out --global.`);
+  if (home === undefined) throw new LodestarError("USAGE", "--global needs to know your home: HOME is not set.");
+  return { root: home, parts };
+}
+
+/** @throws LodestarError `PATH_NOT_FOUND` when the file leads out of the root or cannot be read as text. */
+function placeOf(part: Part, root: string): { path: string; name: string; before: string | undefined } {
+  const name = part.instead !== undefined && isThere(join(root, part.instead)) ? part.instead : part.path;
+  const path = join(root, name);
+  if (!isWithin(root, path)) throw unusable(path, `leads out of ${root}`);
+  const before = readPlain(path);
+  if (before === undefined && isThere(path)) throw unusable(path, "is no file that can be read");
+  // What is no UTF-8 would not be written back as it was.
+  if (before?.includes("\uFFFD") === true) throw unusable(path, "is no text in UTF-8");
+  return { path, name, before };
+}
+
+const unusable = (path: string, why: string): LodestarError =>
+  new LodestarError("PATH_NOT_FOUND", `${path} ${why}; nothing was written`, {
+    details: { path },
+    hint: "Put a plain text file there, or move it away.",
+  });
+
+function rewritten(part: Part, before: string | undefined, remove: boolean): string | undefined {
+  if (!remove) return part.put(before);
+  return before === undefined ? undefined : part.take(before);
+}
+
+function editing<T>(path: string, edit: () => T): T {
+  try {
+    return edit();
+  } catch (cause) {
+    if (!(cause instanceof NotEditable)) throw cause;
+    throw new LodestarError("USAGE", `${path} cannot be edited: ${cause.message}; nothing was written`, {
+      cause,
+      details: { path },
+      hint: "Mend the file, or add what `lodestar setup TOOL --print` shows elsewhere by hand.",
+    });
+  }
+}
+
+function incomplete(
+  tool: Tool,
+  global: boolean,
+  missing: readonly { readonly name: string; readonly part: Part }[],
+): LodestarError {
+  const said = missing.map(({ name, part }) => `${part.what} in ${name}`);
+  return new LodestarError("UNHEALTHY", `${tool} lacks ${said.join(", ")}`, {
+    details: { data: { tool, complete: false, changed: [] }, missing: missing.map(({ name }) => name) },
+    hint: `Run \`lodestar setup ${tool}${global ? " --global" : ""}\`.`,
+  });
+}
+
+function sweep(root: string, rewrites: readonly Rewrite[]): void {
+  for (const { path, after } of rewrites) if (after === undefined) removeEmptyFolders(root, path);
+}

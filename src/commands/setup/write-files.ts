@@ -1,0 +1,63 @@
+import { chmodSync, mkdirSync, realpathSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { type Random, randomDigits } from "../../core/ids.ts";
+import { isThere, staysInside } from "../../git/plain-file.ts";
+
+/** A file as it is and as it is to be; `undefined`: none. */
+export interface Rewrite {
+  readonly path: string;
+  readonly before: string | undefined;
+  readonly after: string | undefined;
+}
+
+/** Whether a file may be written: it, and the folders that would be made for it, lie inside of `root` with all links followed. */
+export function isWithin(root: string, path: string): boolean {
+  let there = dirname(path);
+  while (!isThere(there) && dirname(there) !== there) there = dirname(there);
+  return staysInside(root, there) && staysInside(root, path);
+}
+
+/**
+ * Writes files, all or none: each is written beside its place first, then they are renamed into place; when one cannot be, those that
+ * were are put back. A reader never sees half a file; mode and links are kept.
+ */
+export function writeTogether(rewrites: readonly Rewrite[], random: Random): void {
+  const staged: { readonly rewrite: Rewrite; readonly target: string; readonly temp: string }[] = [];
+  const done: typeof staged = [];
+  try {
+    for (const rewrite of rewrites) {
+      if (rewrite.before === undefined) mkdirSync(dirname(rewrite.path), { recursive: true });
+      const target = isThere(rewrite.path) ? realpathSync(rewrite.path) : rewrite.path;
+      const temp = `${target}.lodestar-${randomDigits(random, 8)}.tmp`;
+      staged.push({ rewrite, target, temp });
+      if (rewrite.after === undefined) continue;
+      writeFileSync(temp, rewrite.after, { flag: "wx" });
+      if (rewrite.before !== undefined) chmodSync(temp, statSync(target).mode & 0o7777);
+    }
+    for (const each of staged) {
+      if (each.rewrite.after === undefined) rmSync(each.rewrite.path);
+      else renameSync(each.temp, each.target);
+      done.push(each);
+    }
+  } catch (cause) {
+    for (const { rewrite, target } of done) {
+      if (rewrite.before === undefined) rmSync(target, { force: true });
+      else writeFileSync(target, rewrite.before);
+    }
+    throw cause;
+  } finally {
+    for (const { temp } of staged) rmSync(temp, { force: true });
+  }
+}
+
+/** Folders that are empty now that a file in them is gone, up to `root`. */
+export function removeEmptyFolders(root: string, path: string): void {
+  for (let folder = dirname(path); folder !== root && folder.startsWith(root); folder = dirname(folder)) {
+    try {
+      rmdirSync(folder);
+    } catch {
+      // Not empty, or not ours to remove: it stays, and so do those above it.
+      return;
+    }
+  }
+}

@@ -1,0 +1,302 @@
+/** `lodestar setup`: what it puts into files it takes out again, byte for byte, whatever they looked like; all of them or none. */
+import { expect, test } from "bun:test";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import fc from "fast-check";
+import { NotEditable } from "../../src/commands/repo/json-edit.ts";
+import { IN_HOME, IN_REPOSITORY, type Part, TOOLS } from "../../src/commands/setup/tools.ts";
+import { type Fleet, fleet } from "../support/fleet.ts";
+
+const bytes = (path: string): string | undefined =>
+  existsSync(path) ? readFileSync(path).toString("latin1") : undefined;
+
+/** Every file below a folder, but Git's and Lodestar's own. */
+function tree(root: string): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const name of readdirSync(root, { recursive: true }) as string[]) {
+    if (/^\.(?:git|lodestar)(?:\/|$)/.test(name)) continue;
+    const path = join(root, name);
+    found[name] = statSync(path).isDirectory() ? "folder" : (bytes(path) ?? "");
+  }
+  return found;
+}
+
+test.each(TOOLS)("%s: setup writes, --check agrees, twice is once, --remove leaves what was there", async (tool) => {
+  using here = await fleet();
+  const before = tree(here.path);
+  const missing = await here.refused("UNHEALTHY", `setup ${tool} --check`);
+  expect(missing.details.missing.length).toBeGreaterThan(0);
+  const printed = await here.ok(`setup ${tool} --print`);
+  expect(tree(here.path)).toEqual(before);
+  const { changed } = await here.ok(`setup ${tool}`);
+  expect(changed.length).toBeGreaterThan(0);
+  for (const { path, text } of printed.files)
+    expect(bytes(join(here.path, path))).toBe(Buffer.from(text).toString("latin1"));
+  const after = tree(here.path);
+  expect((await here.ok(`setup ${tool} --check`)).complete).toBe(true);
+  expect((await here.ok(`setup ${tool}`)).changed).toEqual([]);
+  expect(tree(here.path)).toEqual(after);
+  await here.ok(`setup ${tool} --remove`);
+  expect(tree(here.path)).toEqual(before);
+  expect((await here.ok(`setup ${tool} --remove`)).changed).toEqual([]);
+});
+
+const JSONS = [
+  "{}",
+  "",
+  "\n",
+  " {\n\t}\r\n",
+  '{"mcpServers":{},"servers":{},"mcp":{},"hooks":{}}',
+  '\uFEFF{\r\n\t"theme": "dark", // mine\r\n\t"hooks": {\r\n\t\t"Stop": [{"hooks": []},],\r\n\t},\r\n}',
+  '{\n    "hooks": {"PreToolUse": [\n  ], "BeforeTool" : [ 1 ],"preToolUse":[{"command":"x"}]},\n "mcpServers": { "other": {"command":"x"} } }',
+  '// top\n{ /* { */ "version": 1, "mcpServers": {"lodestar": {"command": "/opt/mine"}} } // end',
+];
+const TEXTS = ["", "# Mine", "# Mine\n", "# Mine\r\n\r\nText", "# Mine\r\n", "\uFEFFé\n\n\n", "a\rb", "\n", "\r\n"];
+const TOMLS = [
+  "",
+  "# only this",
+  'model = "x"\r\n',
+  "[a]\nb = 1",
+  "\uFEFFa = 1\n",
+  "[mcp_servers.other]\ncommand = 'x' # y\n\n\n",
+  "\n",
+];
+const oddOnes = (path: string): readonly string[] =>
+  /jsonc?$/.test(path) ? JSONS : path.endsWith(".toml") ? TOMLS : TEXTS;
+
+test.each(TOOLS)(
+  "%s: files of odd formatting come back byte for byte",
+  async (tool) => {
+    for (let i = 0; i < 9; i++) {
+      using here = await fleet({ init: false });
+      for (const { path } of IN_REPOSITORY[tool]) {
+        const odd = oddOnes(path);
+        here.write(path, odd[i % odd.length] as string);
+        chmodSync(join(here.path, path), 0o640);
+      }
+      const before = tree(here.path);
+      await here.ok(`setup ${tool}`);
+      expect((await here.ok(`setup ${tool} --check`)).complete).toBe(true);
+      const after = tree(here.path);
+      await here.ok(`setup ${tool}`);
+      expect(tree(here.path)).toEqual(after);
+      for (const { path } of IN_REPOSITORY[tool]) expect(statSync(join(here.path, path)).mode & 0o777).toBe(0o640);
+      await here.ok(`setup ${tool} --remove`);
+      expect(tree(here.path)).toEqual(before);
+    }
+  },
+  60_000,
+);
+
+const line = fc.constantFrom("# Title", "text", "", "  - list", "`<!-- x -->`", "lodestar", "é\u2028", "\t");
+const texts = fc
+  .tuple(
+    fc.constantFrom("", "\uFEFF"),
+    fc.array(fc.tuple(line, fc.constantFrom("\n", "\n", "\r\n", "\r")), { maxLength: 6 }),
+    line,
+  )
+  .map(([mark, lines, last]) => mark + lines.map(([text, eol]) => text + eol).join("") + last);
+const tomlLine = fc.constantFrom(
+  "# c",
+  "",
+  "a.b = 1",
+  "[t]",
+  "[[l]]",
+  "[mcp_servers.x]",
+  "k = 'v' # lodestar:end",
+  "\t",
+  's = """\n[no]\n"""',
+);
+const tomls = fc
+  .tuple(fc.uniqueArray(tomlLine), fc.constantFrom("\n", "\r\n"), fc.boolean())
+  .map(([lines, eol, ended]) => lines.join(eol) + (ended ? eol : ""));
+
+const PARTS: readonly Part[] = [...Object.values(IN_REPOSITORY), ...Object.values(IN_HOME)].flat();
+
+test("whatever a text or TOML file holds, taking out is the inverse of putting in", () => {
+  let edited = 0;
+  for (const part of PARTS.filter(({ path }) => !/jsonc?$/.test(path))) {
+    const held = part.path.endsWith(".toml") ? tomls : texts;
+    fc.assert(
+      fc.property(fc.option(held, { nil: undefined, freq: 20 }), (before) => {
+        let after: string;
+        try {
+          after = part.put(before);
+        } catch (cause) {
+          if (cause instanceof NotEditable) return;
+          throw cause;
+        }
+        if (after === before) return;
+        edited += 1;
+        expect(part.missing(after)).toBe(false);
+        expect(part.put(after)).toBe(after);
+        expect(part.take(after)).toBe(before as string);
+      }),
+      { numRuns: 300 },
+    );
+  }
+  expect(edited).toBeGreaterThan(1000);
+});
+
+test("the section that init has put is enough, and stays when a tool's setup is taken out", async () => {
+  using here = await fleet();
+  await here.ok("init");
+  const before = bytes(join(here.path, "AGENTS.md"));
+  expect(before).toContain("lodestar:begin");
+  await here.ok("setup codex");
+  expect(bytes(join(here.path, "AGENTS.md"))).toBe(before);
+  await here.ok("setup codex --remove");
+  expect(bytes(join(here.path, "AGENTS.md"))).toBe(before);
+});
+
+test("what was written after setup stays when it is taken out, and so does a rule that somebody made their own", async () => {
+  using here = await fleet();
+  await here.ok("setup claude");
+  const path = join(here.path, "CLAUDE.md");
+  writeFileSync(path, `# Before\n\n${readFileSync(path, "utf8")}\n# After\n`);
+  const settings = join(here.path, ".claude", "settings.json");
+  const parsed = JSON.parse(readFileSync(settings, "utf8"));
+  parsed.hooks.Stop.push({ hooks: [{ type: "command", command: "mine" }] });
+  writeFileSync(settings, JSON.stringify({ model: "x", ...parsed }));
+  await here.ok("setup claude --remove");
+  expect(readFileSync(path, "utf8")).toBe("# Before\n\n\n# After\n");
+  const left = JSON.parse(readFileSync(settings, "utf8"));
+  expect([left.model, left.hooks.Stop]).toEqual(["x", [{ hooks: [{ type: "command", command: "mine" }] }]]);
+  expect(JSON.stringify(left)).not.toContain("lodestar");
+  await here.ok("setup cursor");
+  const rule = join(here.path, ".cursor/rules/lodestar.mdc");
+  writeFileSync(rule, `${readFileSync(rule, "utf8")}mine\n`);
+  await here.ok("setup cursor --remove");
+  expect(readFileSync(rule, "utf8")).toEndWith("mine\n");
+});
+
+test.each([
+  [".claude", (here: Fleet) => symlinkSync("../home", join(here.path, ".claude"))],
+  ["CLAUDE.md", (here: Fleet) => symlinkSync("/etc/hostname", join(here.path, "CLAUDE.md"))],
+  ["a link to nothing", (here: Fleet) => symlinkSync("../nothing", join(here.path, "CLAUDE.md"))],
+  ["a folder in its place", (here: Fleet) => mkdirSync(join(here.path, "CLAUDE.md"))],
+  [
+    "bytes that are no text",
+    (here: Fleet) => writeFileSync(join(here.path, "CLAUDE.md"), new Uint8Array([0xff, 0xfe, 0x41])),
+  ],
+])("nothing is written when one file leads away or cannot be read: %s", async (_what, make) => {
+  using here = await fleet();
+  make(here);
+  const before = readdirSync(here.base, { recursive: true }).sort();
+  await here.refused("PATH_NOT_FOUND", "setup claude");
+  expect(readdirSync(here.base, { recursive: true }).sort()).toEqual(before);
+});
+
+test("a folder deep below a link that leads away is not made there", async () => {
+  using here = await fleet();
+  const away = join(here.base, "away");
+  mkdirSync(away);
+  symlinkSync(away, join(here.path, ".cursor"));
+  await here.refused("PATH_NOT_FOUND", "setup cursor");
+  expect(readdirSync(away)).toEqual([]);
+});
+
+test("a link inside the repository is followed, not replaced", async () => {
+  using here = await fleet();
+  here.write("docs/agents.md", "# Docs");
+  symlinkSync("docs/agents.md", join(here.path, "CLAUDE.md"));
+  await here.ok("setup claude");
+  expect(readFileSync(join(here.path, "docs/agents.md"), "utf8")).toContain("lodestar:begin");
+  await here.ok("setup claude --remove");
+  expect(readFileSync(join(here.path, "docs/agents.md"), "utf8")).toBe("# Docs");
+  expect(readdirSync(join(here.path, "docs"))).toEqual(["agents.md"]);
+});
+
+test.each(['{"mcpServers": 7}', "{", '{"mcpServers": {}, "mcpServers": {}}'])(
+  "JSON that cannot be extended is refused, and no file is written: %s",
+  async (text) => {
+    using here = await fleet();
+    here.write(".mcp.json", text);
+    const before = tree(here.path);
+    const error = await here.refused("USAGE", "setup claude");
+    expect(error.message).toContain("nothing was written");
+    expect(tree(here.path)).toEqual(before);
+  },
+);
+
+test("TOML that cannot be extended at its end is refused", async () => {
+  using here = await fleet();
+  here.write(".codex/config.toml", "mcp_servers = { other = { command = 'x' } }\n");
+  const before = tree(here.path);
+  await here.refused("USAGE", "setup codex");
+  expect(tree(here.path)).toEqual(before);
+});
+
+test("when the second file cannot be written the first is as it was", async () => {
+  using here = await fleet();
+  const { writeTogether } = await import("../../src/commands/setup/write-files.ts");
+  const [first, second] = [join(here.path, "one"), join(here.path, "two")];
+  writeFileSync(first, "before");
+  mkdirSync(join(second, "full"), { recursive: true });
+  const random = { bytes: (count: number) => crypto.getRandomValues(new Uint8Array(count)) };
+  const before = tree(here.path);
+  const rewrites = [
+    { path: first, before: "before", after: "after" },
+    { path: second, before: undefined, after: "after" },
+  ];
+  expect(() => writeTogether(rewrites, random)).toThrow();
+  expect(tree(here.path)).toEqual(before);
+});
+
+test("--global writes in the home and not in the repository; without it the home is not touched", async () => {
+  using here = await fleet();
+  const home = join(here.base, "home");
+  const [inRepository, inHome] = [tree(here.path), tree(home)];
+  for (const tool of ["claude", "codex", "cursor", "gemini", "opencode"]) {
+    await here.ok(`setup ${tool} --global`);
+    expect(tree(home)).not.toEqual(inHome);
+    expect((await here.ok(`setup ${tool} --check --global`)).complete).toBe(true);
+    await here.ok(`setup ${tool} --remove --global`);
+    expect(Object.entries(tree(home)).filter(([, what]) => what !== "folder")).toEqual([]);
+  }
+  expect(tree(here.path)).toEqual(inRepository);
+  await here.ok("setup claude");
+  expect(Object.entries(tree(home)).filter(([, what]) => what !== "folder")).toEqual([]);
+  await here.refused("USAGE", "setup copilot --global");
+});
+
+test("an opencode.jsonc is the file that is meant", async () => {
+  using here = await fleet();
+  here.write("opencode.jsonc", '{\n  // mine\n  "theme": "x",\n}\n');
+  expect((await here.ok("setup opencode")).changed).toContain("opencode.jsonc");
+  expect(existsSync(join(here.path, "opencode.json"))).toBe(false);
+});
+
+test("the hooks that setup writes run, also where lodestar is missing or does not know them", async () => {
+  using here = await fleet();
+  here.tasks(["B"], () => ["locks: ['src/**']"]);
+  await here.join("ADA", "BEN");
+  await here.ok("task claim B --agent BEN");
+  await here.ok("setup claude");
+  const { hooks } = JSON.parse(readFileSync(join(here.path, ".claude/settings.json"), "utf8"));
+  expect(Object.keys(hooks)).toEqual(["SessionStart", "PreToolUse", "PostToolUse", "Stop"]);
+  const [{ command }] = hooks.PreToolUse[0].hooks;
+  const { binary } = await import("../support/sandbox.ts");
+  const run = (path: string) =>
+    Bun.spawnSync(["/bin/sh", "-c", command], {
+      cwd: here.path,
+      env: here.environment({ LODESTAR_AGENT: "ADA", PATH: path }),
+      stdin: new TextEncoder().encode(JSON.stringify({ tool_input: { file_path: "src/x.ts" } })),
+    });
+  const refused = run(`${dirname(binary())}:/bin:/usr/bin`);
+  expect(refused.exitCode).toBe(0);
+  expect(JSON.parse(refused.stdout.toString()).hookSpecificOutput.permissionDecision).toBe("deny");
+  expect(run("/nowhere").exitCode).toBe(0);
+  here.write("old/lodestar", "#!/bin/sh\nexit 2\n");
+  chmodSync(join(here.path, "old/lodestar"), 0o755);
+  expect(run(join(here.path, "old")).exitCode).toBe(0);
+});
