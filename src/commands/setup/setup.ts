@@ -72,9 +72,15 @@ export default command({
       context.warn("Lodestar itself is not set up here yet: `lodestar init`");
     return { tool, complete, changed };
   },
-  next: ({ tool, complete, changed }) =>
+  next: ({ tool, complete, changed }, { global }) =>
     complete && changed.length > 0
-      ? [{ command: "setup", input: { tool, check: true }, why: "See that nothing is missing" }]
+      ? [
+          {
+            command: "setup",
+            input: { tool, check: true, ...(global === true ? { global } : {}) },
+            why: "See that nothing is missing",
+          },
+        ]
       : [],
   view: ({ tool, complete, changed, files }, { remove }) => {
     if (files !== undefined) {
