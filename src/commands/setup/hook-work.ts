@@ -65,7 +65,9 @@ function readSaid(context: Context): Said {
   // A person who tries the hook at a terminal is not kept waiting for an end of input.
   if (context.interactive) return {};
   try {
-    const value: unknown = JSON.parse(context.stdin());
+    const given = context.stdin();
+    if (given === "") return {};
+    const value: unknown = JSON.parse(given);
     return isRecord(value) ? value : {};
   } catch (cause) {
     context.warn(`the hook's input cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
@@ -114,7 +116,7 @@ async function startSession(tool: Hooked, said: Said, context: Context): Promise
   const agent_id = context.actor() ?? (session === undefined ? undefined : agentOfSession(session));
   if (agent_id !== undefined) await joinAs(agent_id, tool, await context.runtimeIfAny(), context);
   const [{ look }, { sessionText }] = await Promise.all([import("../look.ts"), import("../agent/brief.ts")]);
-  const seen = await look(context, "read", agent_id, { unread: true });
+  const seen = await look(context, "read", agent_id, { counts: true });
   const brief = sessionText(context, seen, agent_id, tool === "claude" ? "claude" : "generic", BRIEF);
   if (agent_id === undefined) return { acted: false, brief };
   handOn(agent_id, context);

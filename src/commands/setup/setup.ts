@@ -2,10 +2,9 @@ import { join } from "node:path";
 import { LodestarError } from "../../core/errors.ts";
 import { Flag, List, OneOf, Optional, Shape, Text } from "../../core/schema.ts";
 import { line, list, text } from "../../core/view.ts";
-import { isThere, readPlain } from "../../git/plain-file.ts";
+import { isThere, readPlainBytes } from "../../git/plain-file.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
-import { writing } from "../git/install.ts";
 import { NotEditable } from "../repo/json-edit.ts";
 import { IN_HOME, IN_REPOSITORY, type Part, TOOLS, type Tool } from "./tools.ts";
 import { isWithin, type Rewrite, removeEmptyFolders, writeTogether } from "./write-files.ts";
@@ -66,7 +65,7 @@ export default command({
       }));
       return { tool, complete: rewrites.length === 0 && complete, changed: [], files };
     }
-    writing(root, () => writeTogether(rewrites, context.random));
+    writeTogether(rewrites, context.random);
     if (remove === true && input.global !== true) sweep(root, rewrites);
     if (remove !== true && input.global !== true && !context.initialized)
       context.warn("Lodestar itself is not set up here yet: `lodestar init`");
@@ -113,10 +112,11 @@ function placeOf(part: Part, root: string): { path: string; name: string; before
   const name = part.instead !== undefined && isThere(join(root, part.instead)) ? part.instead : part.path;
   const path = join(root, name);
   if (!isWithin(root, path)) throw unusable(path, `leads out of ${root}`);
-  const before = readPlain(path);
-  if (before === undefined && isThere(path)) throw unusable(path, "is no file that can be read");
-  // What is no UTF-8 would not be written back as it was.
-  if (before?.includes("\uFFFD") === true) throw unusable(path, "is no text in UTF-8");
+  const bytes = readPlainBytes(path);
+  if (bytes === undefined && isThere(path)) throw unusable(path, "is no file that can be read");
+  const before = bytes?.toString("utf8");
+  // It would not be written back as it was.
+  if (bytes !== undefined && !bytes.equals(Buffer.from(before ?? ""))) throw unusable(path, "is no text in UTF-8");
   return { path, name, before };
 }
 

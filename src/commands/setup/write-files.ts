@@ -1,5 +1,6 @@
 import { chmodSync, mkdirSync, realpathSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { unwritable } from "../../core/errors.ts";
 import { type Random, randomDigits } from "../../core/ids.ts";
 import { isThere, staysInside } from "../../git/plain-file.ts";
 
@@ -19,7 +20,7 @@ export function isWithin(root: string, path: string): boolean {
 
 /**
  * Writes files, all or none: each is written beside its place first, then they are renamed into place; when one cannot be, those that
- * were are put back. A reader never sees half a file; mode and links are kept.
+ * were are put back. (Not by replacing one after another: a disk that is full at the second would have no room to put the first back.) A reader never sees half a file; mode and links are kept.
  */
 export function writeTogether(rewrites: readonly Rewrite[], random: Random): void {
   const staged: { readonly rewrite: Rewrite; readonly target: string; readonly temp: string }[] = [];
@@ -44,7 +45,7 @@ export function writeTogether(rewrites: readonly Rewrite[], random: Random): voi
       if (rewrite.before === undefined) rmSync(target, { force: true });
       else writeFileSync(target, rewrite.before);
     }
-    throw cause;
+    throw unwritable(staged.at(-1)?.rewrite.path ?? "", cause);
   } finally {
     for (const { temp } of staged) rmSync(temp, { force: true });
   }
