@@ -23,7 +23,8 @@ async function main(): Promise<never> {
     import("./commands/registry.ts"),
     import("./wire.ts"),
   ]);
-  const exit = await runCli(argv, processIo(fs), { registry: REGISTRY, groups: GROUPS, openContext });
+  const servers = { mcp: () => import("./mcp/serve.ts") };
+  const exit = await runCli(argv, processIo(fs), { registry: REGISTRY, groups: GROUPS, openContext, servers });
   process.exit(exit);
 }
 
@@ -72,6 +73,11 @@ function processIo(fs: Files): Io {
             throw cause;
         }
       },
+    },
+    channels: async () => {
+      const stop = new AbortController();
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort());
+      return { stdin: process.stdin, stdout: process.stdout, clock: { now: () => Date.now() }, stop: stop.signal };
     },
   };
 }

@@ -28,6 +28,10 @@ export interface World {
   readonly stdin?: () => string;
   /** What starts other programs; none: none can be started. */
   readonly programs?: () => Promise<Programs>;
+  /** In the place of `LODESTAR_SESSION` and the worktree, where one process serves many sessions. */
+  readonly session?: string;
+  /** Aborted when nobody wants the answer any more. */
+  readonly signal?: AbortSignal;
   /** Tests give their own. */
   readonly clock?: Clock;
   readonly random?: Random;
@@ -85,6 +89,7 @@ class Wiring implements Context {
   #committed = false;
   #patience: Millis | undefined;
   readonly #warnings: string[] = [];
+  readonly #undo: (() => Promise<void>)[] = [];
   #call: { readonly command: AnyCommand; readonly input: Readonly<Record<string, unknown>> } | undefined;
 
   constructor(world: World, cwd: string, services: { readonly clock: Clock; readonly random: Random }, found: Found) {
@@ -250,6 +255,23 @@ class Wiring implements Context {
     this.#storeWritable = false;
   }
 
+  close(): void {
+    this.closeRuntime();
+    this.#spec?.close();
+  }
+
+  get signal(): AbortSignal | undefined {
+    return this.#world.signal;
+  }
+
+  ifUnwanted(undo: () => Promise<void>): void {
+    this.#undo.push(undo);
+  }
+
+  async undo(): Promise<void> {
+    for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) await undo();
+  }
+
   async #openOrMoveAside(path: string): Promise<RuntimeStore> {
     const { ForeignRuntime, moveAsideForeign, openRuntime } = await import("./runtime/sqlite/open.ts");
     const onCommit = () => {
@@ -361,7 +383,7 @@ class Wiring implements Context {
   }
 
   get session(): string {
-    const named = this.env.LODESTAR_SESSION;
+    const named = this.#world.session ?? this.env.LODESTAR_SESSION;
     return named === undefined || named === "" ? this.place.worktree : named;
   }
 

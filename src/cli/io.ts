@@ -1,4 +1,5 @@
 import type { StopSignal } from "../commands/programs.ts";
+import type { Channels } from "../commands/serving.ts";
 
 /** The process as values: all that the command line knows of the world outside. Made by main.ts, or by a test. */
 export interface Io {
@@ -35,4 +36,6 @@ export interface System {
   readonly onSignal: (listener: (signal: StopSignal) => void) => () => void;
   /** Sends a signal to a program and all that it started, or to it alone where there are no process groups. */
   readonly signal: (pid: number, signal: StopSignal | "SIGKILL") => void;
+  /** The streams themselves, for a face that serves; nothing else is written or read from then on. */
+  readonly channels?: () => Promise<Channels>;
 }

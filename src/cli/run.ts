@@ -3,6 +3,7 @@ import { type AnyCommand, command as define, type NextAction, type Raw, type Res
 import type { Context } from "../commands/context.ts";
 import type { EnvelopeAction } from "../commands/envelope.ts";
 import { type Answer, execute, refusal } from "../commands/execute.ts";
+import type { ServedCall } from "../commands/serving.ts";
 import { LodestarError } from "../core/errors.ts";
 import { Shape } from "../core/schema.ts";
 import { VERSION } from "../core/version.ts";
@@ -226,11 +227,14 @@ async function runCommand(command: AnyCommand, parsed: Parsed, face: Face, io: I
   const { globals } = parsed;
   const paths = globals.fields === undefined ? undefined : readFields(command, globals.fields);
   const input = await readSources(command, parsed, io);
-  const context = await house.openContext({
+  const place = {
     cwd: io.cwd,
     env: io.env,
     ...(globals.repo === undefined ? {} : { repo: globals.repo }),
     ...(globals.agent === undefined ? {} : { agent: globals.agent }),
+  };
+  const context = await house.openContext({
+    ...place,
     ...(globals.idempotency_key === undefined ? {} : { idempotency_key: globals.idempotency_key }),
     interactive: !face.json && io.isTerminal("in") && io.isTerminal("out"),
     confirm: io.confirm,
@@ -249,6 +253,14 @@ async function runCommand(command: AnyCommand, parsed: Parsed, face: Face, io: I
   };
   const answer = await execute(io.env.LODESTAR_DEBUG === undefined ? command : watched, input, context);
   if (command.raw !== undefined && face.raw !== undefined) return face.raw(command.raw(resultOf(answer), input));
+  const server = command.serve?.asked(input) === true ? house.servers?.[command.serve.face] : undefined;
+  if (answer.ok && server !== undefined && io.channels !== undefined) {
+    const { serve } = await server();
+    const { registry } = house;
+    const open = async (call: ServedCall) => house.openContext({ ...place, ...call, interactive: false });
+    await serve({ ...(await io.channels()), input, registry, open, log: io.err });
+    return 0;
+  }
   const wanted = face.json ? 1 : globals.quiet ? 0 : 3;
   const next = await nextLines(answer.next.slice(0, wanted), globals, house);
   const data = paths === undefined || !answer.ok ? answer.data : chooseFields(answer.data, command.items, paths);

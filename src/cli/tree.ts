@@ -2,6 +2,7 @@ import { type CommandDef, defineCommand } from "citty";
 import type { AnyCommand } from "../commands/command.ts";
 import type { Context } from "../commands/context.ts";
 import type { Programs } from "../commands/programs.ts";
+import type { Serve, ServedCall } from "../commands/serving.ts";
 import { GLOBALS } from "./options.ts";
 import { looksLikeOption } from "./parse.ts";
 
@@ -9,11 +10,10 @@ import { looksLikeOption } from "./parse.ts";
 export type Registry = Readonly<Record<string, () => Promise<{ readonly default: AnyCommand }>>>;
 
 /** What a command works with is made from this. */
-export interface World {
+export interface World extends ServedCall {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly repo?: string;
-  readonly agent?: string;
   readonly idempotency_key?: string;
   /** Can a person be asked? */
   readonly interactive: boolean;
@@ -30,6 +30,8 @@ export interface House {
   /** Group → one line on what it is about. */
   readonly groups: Readonly<Record<string, string>>;
   readonly openContext: (world: World) => Context | Promise<Context>;
+  /** The faces that serve, by name; loaded when a command asks for one. */
+  readonly servers?: Readonly<Record<string, () => Promise<{ readonly serve: Serve }>>>;
 }
 
 /** `task.mark_read` as people type it: `["task", "mark-read"]`. */

@@ -33,6 +33,10 @@ export interface Command<I extends TSchema = TSchema, O extends TSchema = TSchem
   readonly explain: string;
   /** Shown to MCP? `true`, or the name of the tool that it joins. */
   readonly tool: boolean | string;
+  /** Fields that the tool leaves out: seldom needed there, and every client pays for each in every session. */
+  readonly tool_omits: readonly string[];
+  /** Fields whose names say enough to a model: the tool has them without their descriptions. */
+  readonly tool_bare: readonly string[];
   /** Input fields given by position; the last may be a list. */
   readonly positional: readonly string[];
   /** Short options of Lodestar 1.0: field → letter. */
@@ -41,6 +45,10 @@ export interface Command<I extends TSchema = TSchema, O extends TSchema = TSchem
   readonly options: Readonly<Record<string, string>>;
   /** Options that are accepted for compatibility and not shown. */
   readonly hidden: readonly string[];
+  /** Fields that name a file on the caller's machine: only the command line, which runs there, offers them. */
+  readonly files: readonly string[];
+  /** For a command that writes: twice the same call leaves what one leaves. */
+  readonly idempotent: boolean;
   /** Text fields that may be read from standard input (`-`) or from `--<option>-file`. */
   readonly long_text: readonly string[];
   readonly input: I;
@@ -53,6 +61,8 @@ export interface Command<I extends TSchema = TSchema, O extends TSchema = TSchem
   readonly items?: string;
   /** For input that asks for a stream (`--follow`, `--watch`): answers as they come instead of one, until interrupted. */
   readonly stream?: Stream<I>;
+  /** For input that asks for a server: the face that takes over the process's streams when `run` has said that it may. */
+  readonly serve?: { readonly face: string; readonly asked: (input: Static<I>) => boolean };
   /** True for the few that answer outside an initialised directory. */
   readonly anywhere: boolean;
   readonly run: (input: Static<I>, context: Context) => Promise<Static<O>>;
@@ -90,10 +100,14 @@ export interface Stream<I extends TSchema> {
 
 type Defaulted =
   | "tool"
+  | "tool_omits"
+  | "tool_bare"
   | "positional"
   | "aliases"
   | "options"
   | "hidden"
+  | "files"
+  | "idempotent"
   | "long_text"
   | "examples"
   | "errors"
@@ -110,10 +124,14 @@ export type AnyCommand = Command<any, any>;
 export function command<I extends TSchema, O extends TSchema>(definition: Definition<I, O>): Command<I, O> {
   return {
     tool: false,
+    tool_omits: [],
+    tool_bare: [],
     positional: [],
     aliases: {},
     options: {},
     hidden: [],
+    files: [],
+    idempotent: false,
     long_text: [],
     examples: [],
     errors: [],

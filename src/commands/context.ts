@@ -47,6 +47,15 @@ export interface Context {
   waitAtMost(patience: Millis): void;
   /** Lets go of the runtime's file; the next use opens it again. */
   closeRuntime(): void;
+  /** Lets go of both planes' files: for who makes many calls in one process. */
+  close(): void;
+
+  /** Aborted when nobody wants the answer any more; a process that dies needs none. */
+  readonly signal: AbortSignal | undefined;
+  /** Says how to take back what a call that nobody wants any more has brought about. */
+  ifUnwanted(undo: () => Promise<void>): void;
+  /** Takes it back, the latest first. */
+  undo(): Promise<void>;
 
   /** Who acts: given with the call, else `--agent`, else `LODESTAR_AGENT`. */
   actor(given?: string): string | undefined;

@@ -38,6 +38,11 @@ export async function execute(command: AnyCommand, input: Record<string, unknown
       const { settleUp } = await import("./settle-up.ts");
       await settleUp(command, input, context);
     }
+    // Nothing is waited for between here and the moment when a face writes the answer: who breaks off later has had it.
+    if (context.signal?.aborted === true) {
+      await context.undo();
+      throw new LodestarError("TIMEOUT", `${command.name} was broken off by who asked for it.`);
+    }
     return {
       ok: true,
       exit: 0,

@@ -59,6 +59,8 @@ export const REGISTRY: Readonly<Record<string, () => Promise<{ default: AnyComma
   "task.run": () => import("./task/run.ts"),
   hook: () => import("./setup/hook.ts"),
   setup: () => import("./setup/setup.ts"),
+  "mcp.serve": () => import("./mcp/serve.ts"),
+  "mcp.tools": () => import("./mcp/tools.ts"),
 };
 
 /** Groups of commands, with a line on each. */
@@ -66,6 +68,7 @@ export const GROUPS: Readonly<Record<string, string>> = {
   agent: "Agents: who takes part",
   export: "Export: the whole state as one file",
   git: "Git: merge specs, install the merge driver and hooks",
+  mcp: "MCP: these commands as tools of an agent's client",
   msg: "Messages: to an agent, or in a task's thread",
   prd: "Product documents: what tasks cite, and what became of it",
   task: "Tasks: plan, claim, finish, verify",

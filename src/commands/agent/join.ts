@@ -14,6 +14,8 @@ export default command({
   explain:
     "Registers an agent in this repository's runtime, shared by all its worktrees, and answers with its id. Pass it with --agent or LODESTAR_AGENT from then on. --id resumes an agent that joined before, also after a reset, or registers under an id of your choice.",
   tool: true,
+  tool_omits: ["model", "tool"],
+  tool_bare: ["display_name", "capabilities"],
   aliases: { display_name: "n", role: "r", capabilities: "c", model: "m", tool: "t" },
   options: { display_name: "name", capabilities: "capability", agent_id: "id" },
   input: Shape({

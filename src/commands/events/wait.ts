@@ -26,6 +26,7 @@ export default command({
   summary: "Wait until something happens",
   explain:
     "Returns as soon as one of the conditions holds: `task.verified:ID` and `task.done:ID` also when it is so already; `task.claimable` or `task.claimable:ID`; `message` for an unread message in your inbox, also one that is there already, and `message:ID` for the next one in a task's thread; any other event type, with or without a task, when the next one comes. Uses next to no processor time while it waits.",
+  tool: "events",
   options: { agent_id: "agent", conditions: "for" },
   input: Shape({
     conditions: List(Text({ minLength: 1 }), {

@@ -12,7 +12,6 @@ export default command({
   summary: "Mark messages as read",
   explain:
     "All of a task's thread (--task), or only the messages named (--message-id). It counts for you alone: every agent has its own receipts. Marking twice changes nothing.",
-  tool: "msg.inbox",
   aliases: { task_id: "t", agent_id: "a", message_ids: "m" },
   options: { task_id: "task", agent_id: "agent", message_ids: "message-id" },
   input: Shape({

@@ -25,7 +25,6 @@ export default command({
   summary: "Search all messages",
   explain:
     "Messages whose text or subject holds every word of --keyword, whatever their case; parts of words, paths and names are found, and what stands between double quotes is taken as one: --keyword '\"not yet\" auth'. No sign has another meaning. The newest first; filters come before the limit. At least one filter must be given.",
-  tool: "msg.inbox",
   aliases: { keyword: "k", task_id: "t", from_agent_id: "f", since: "s", until: "u", limit: "n" },
   options: { task_id: "task", from_agent_id: "from" },
   items: "messages",

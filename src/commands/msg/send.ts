@@ -21,6 +21,7 @@ export default command({
   explain:
     "To a task (--task ID, or --to task:ID): everybody who reads its thread sees the message, it is unread for whoever holds the task, and whoever claims it next gets it with the claim. To an agent (--to agent:ID): it is in that agent's inbox. Both must exist. With --severity you say how pressing it is; `handoff` is word for the next to take the task, `blocker` what stops the work. At most 64 KiB.",
   tool: true,
+  tool_bare: ["text", "subject", "severity", "task_id", "agent_id"],
   aliases: { to: "t", text: "m", agent_id: "f", subject: "s" },
   options: { task_id: "task", agent_id: "from" },
   long_text: ["text"],

@@ -24,6 +24,8 @@ export default command({
   explain:
     "The thread of a task, the oldest first, with who has read each message. Reading marks nothing: `msg mark-read` does. `cursor` is where the answer ends: the next call with it shows what came after, each message once, also while others write.",
   tool: "msg.inbox",
+  tool_omits: ["since", "unread"],
+  tool_bare: ["limit", "cursor"],
   positional: ["task_id"],
   aliases: { since: "s", limit: "n", agent_id: "a" },
   options: { agent_id: "agent" },

@@ -19,7 +19,6 @@ export default command({
   summary: "Compare tasks with the product document they cite",
   explain:
     "Looks at every task with product context that is not deleted, section by section: `same`; `moved` (the same text under another heading); `edited`; `missing`; `source_missing`. An edit elsewhere in the document is no drift. Each document is read and taken apart once. Exit status 1 (DRIFTED) when a cited section was edited or is gone; sections that only moved are told, and count with --strict. --strict also counts tasks of which nothing was frozen. Tasks written by Lodestar 1.0 know only the hash of the whole document, until `prd accept`. Writes nothing.",
-  tool: true,
   options: { task_id: "task" },
   items: "tasks",
   input: Shape({

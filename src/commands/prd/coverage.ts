@@ -15,7 +15,6 @@ export default command({
   summary: "Show which sections of a document no task cites",
   explain:
     "For each document that tasks cite (or the one that is named): its sections that no task cites, neither themselves, nor a section around them, nor one inside them. A task that cites a document without naming sections cites all of it. Deleted tasks do not count. A section that moved counts where its text is now. Writes nothing.",
-  tool: "prd.check",
   positional: ["file"],
   items: "sources",
   input: Shape({ file: Optional(Text({ minLength: 1, description: "Markdown file (default: every cited one)" })) }),

@@ -10,7 +10,6 @@ export default command({
   summary: "List the sections of a document, with their anchors",
   explain:
     "Every section that a task can cite: its anchor as GitHub makes it (or its own {#id}), other names that lead to it, its title, level and lines. A section goes on to the next heading of its level or a higher one. Headings inside code fences, comments, block quotes and lists begin none. Writes nothing.",
-  tool: "prd.check",
   positional: ["file"],
   items: "sections",
   input: Shape({ file: Text({ minLength: 1, description: "Markdown file in the repository" }) }),

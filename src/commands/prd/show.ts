@@ -22,7 +22,6 @@ export default command({
   summary: "Show what a task cites, and what changed since",
   explain:
     "The sections that a task cites as they are now, and what became of them since they were frozen. With --diff the difference between then and now instead: what was frozen is taken from the excerpt where it holds that text, else from Git's history, by its hash (the last 400 versions of the file). Where neither has it, only the text of now is shown, with a warning. Writes nothing.",
-  tool: "prd.check",
   positional: ["task_id"],
   input: Shape({ task_id: TaskId, diff: Optional(Flag({ description: "Show then against now" })) }),
   output: Shape({

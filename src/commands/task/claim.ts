@@ -15,6 +15,8 @@ export default command({
   explain:
     "Grants you a lease on each task, all or none. Exactly one agent at a time holds a task; the others get ALREADY_CLAIMED with the holder and when the lease ends. The lease runs for its TTL and can be renewed; `fencing_token` grows with every grant and guards later calls. Claiming what you hold in this session renews it. With --review the lease is for verifying work that is done.",
   tool: true,
+  tool_bare: ["task_ids"],
+  idempotent: true,
   positional: ["task_ids"],
   aliases: { agent_id: "a", ttl: "t", force: "f" },
   options: { agent_id: "agent" },

@@ -12,6 +12,8 @@ export default command({
   summary: "Delete a task softly: it keeps its id and can be reopened",
   explain:
     "Sets the status to `deleted` and ends a lease on it. Refused while other tasks depend on it, unless --cascade deletes those too. Dependents of a task that was verified before are not blocked by its deletion. `task reopen` brings it back.",
+  tool: "task.update",
+  idempotent: true,
   positional: ["task_id"],
   options: { agent_id: "agent" },
   input: Shape({

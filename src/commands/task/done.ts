@@ -24,6 +24,8 @@ export default command({
   explain:
     "Records that the work is finished, ends your lease and writes the spec. Accepted from the holder; from the last holder whose lease ran out, if nobody was granted the task since; from anyone when the task is claimable and nobody has held it. Without an agent the holder is meant. Dependents wait until it is verified; --verify does both at once where the project allows it. Repeating it is safe.",
   tool: true,
+  tool_omits: ["lease_id"],
+  idempotent: true,
   positional: ["task_id"],
   aliases: {},
   options: { agent_id: "agent" },

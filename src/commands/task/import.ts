@@ -83,12 +83,20 @@ export default command({
   explain:
     "Reads YAML or JSON: {defaults?, tasks}, where tasks is a mapping of ids as in spec.yaml or a list. A task without id gets one; `ref` names it within the file, so that others can depend on it. `prd: {source, refs: ['#section'], excerpt}` cites a product document: the sections are frozen as they are now, unless they carry a hash from before. Everything is checked before anything is written: ids, dependencies, circles. For ids that exist: --on-existing error (default), skip, or update (planning fields only; an outcome is never touched).",
   tool: true,
+  tool_omits: ["text"],
+  tool_bare: ["dry_run", "on_existing"],
   positional: ["file"],
+  files: ["file"],
   options: { agent_id: "agent" },
   input: Shape({
     file: Optional(Text({ minLength: 1, description: "File to read; - for standard input" })),
     text: Optional(Text({ description: "The text itself" })),
-    tasks: Optional(List(Dictionary(Text(), Unknown()), { description: "The tasks themselves" })),
+    tasks: Optional(
+      List(Dictionary(Text(), Unknown()), {
+        description:
+          "Each {title, id?, ref?, description?, acceptance_criteria?, depends_on?, labels?, locks?, priority?, status?, feature?, prd?: {source, refs, excerpt?}}",
+      }),
+    ),
     dry_run: Optional(Flag({ description: "Only say what would happen" })),
     on_existing: Optional(OneOf(CONFLICTS, { description: "What to do with ids that exist (default error)" })),
     agent_id: Optional(AgentId),

@@ -38,6 +38,8 @@ export default command({
   explain:
     "Tasks as they stand in both planes, filtered before they are limited. `cursor` continues a list that was cut: what changed in between neither repeats nor skips the others. Deleted tasks are left out unless asked for.",
   tool: true,
+  tool_omits: ["feature", "claimed_by", "include_deleted", "sort"],
+  tool_bare: ["status", "label", "limit", "cursor"],
   aliases: { status: "s", label: "l" },
   options: { agent_id: "agent" },
   items: "tasks",

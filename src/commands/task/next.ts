@@ -53,6 +53,9 @@ export default command({
   explain:
     "Lists what can be claimed now: ready, every dependency verified, nobody's. Order: priority (lower first), then how many tasks it unblocks, then id; what you gave back comes last, after it what overlaps another agent's path locks. With --claim the first is claimed for you in the same step: many agents at once get different tasks. A lease that you already hold in this session is returned instead (`already`), unless --another. An empty answer says why. Without --claim nothing is written.",
   tool: true,
+  tool_omits: ["another", "count"],
+  tool_bare: ["label"],
+  idempotent: true,
   aliases: { count: "n" },
   options: { agent_id: "agent" },
   items: "tasks",

@@ -10,6 +10,8 @@ export default command({
   summary: "Return a done, verified or deleted task to work",
   explain:
     "The only way back: adds a random id to the task's `reopens`, sets it to ready and removes the records of who completed and verified it. Merging two branches cannot undo it. A task that is open already stays as it is.",
+  tool: "task.update",
+  idempotent: true,
   positional: ["task_id"],
   options: { agent_id: "agent" },
   long_text: ["note"],

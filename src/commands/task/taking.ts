@@ -87,6 +87,7 @@ export async function takeThese(
     switch (result.kind) {
       case "granted": {
         if (await isOvertaken(context, seen, result.grants, taking)) continue;
+        giveBackIfUnwanted(context, result.grants);
         for (const standing of standings) warnOfAbsent(context, seen, standing);
         return result.grants.map((grant) => taken(context, seen, grant));
       }
@@ -182,12 +183,22 @@ async function isOvertaken(context: Context, seen: Look, grants: readonly Grant[
     );
   });
   if (still) return false;
+  await giveBack(context, fresh);
+  return true;
+}
+
+/** Who breaks off a call that has just been granted something never hears of it: nobody would work on the task. */
+function giveBackIfUnwanted(context: Context, grants: readonly Grant[]): void {
+  const fresh = grants.filter((grant) => !grant.already);
+  if (fresh.length > 0) context.ifUnwanted(() => giveBack(context, fresh));
+}
+
+async function giveBack(context: Context, grants: readonly Grant[]): Promise<void> {
   const runtime = await context.runtime();
-  for (const { lease } of grants.filter((grant) => !grant.already)) {
+  for (const { lease } of grants) {
     const { task_id, created_at, agent_id, lease_id } = lease;
     await runtime.release({ key: { task_id, created_at }, agent_id, lease_id, force: false, how: "reverted" });
   }
-  return true;
 }
 
 /** T5: the work that this task builds on is not in this worktree. */
@@ -236,6 +247,7 @@ export async function takeNext(
         if (await isOvertaken(context, seen, result.grants, taking)) continue;
         const [grant] = result.grants;
         if (grant === undefined) throw new LodestarError("INTERNAL", "A grant came without a lease.");
+        giveBackIfUnwanted(context, result.grants);
         const standing = seen.schedule.standing(grant.lease.task_id);
         if (standing !== undefined) warnOfAbsent(context, seen, standing);
         return taken(context, seen, grant);

@@ -21,6 +21,9 @@ export default command({
   explain:
     "Changes only the fields that are given; every other byte of the spec stays. --status moves a task among todo, ready and blocked; done, verified and deleted have commands of their own (`task done`, `verify`, `delete`), and `task reopen` is the way back. A dependency that would close a circle is refused.",
   tool: true,
+  tool_omits: ["feature"],
+  tool_bare: ["title", "status", "add_label", "remove_label", "remove_dep", "remove_lock"],
+  idempotent: true,
   positional: ["task_id"],
   aliases: { title: "t", description: "d", priority: "p", status: "s" },
   options: { accept: "accept", agent_id: "agent" },

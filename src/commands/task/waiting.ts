@@ -19,7 +19,7 @@ export function newTicket(context: Context, filter: string): Ticket {
  * loop: a glance every {@link GLANCE} ms, a new attempt only when there is a reason.
  *
  * @param isDue another reason to look again.
- * @returns `undefined` when the time is over. The ticket is given up in any case.
+ * @returns `undefined` when the time is over, or nobody waits any more. The ticket is given up in any case.
  */
 export async function waitFor<T>(
   context: Context,
@@ -36,7 +36,7 @@ export async function waitFor<T>(
       const before = await markNow(context);
       const got = await attempt();
       if (got !== undefined) return got;
-      if (context.clock.now() >= deadline) return undefined;
+      if (context.clock.now() >= deadline || context.signal?.aborted === true) return undefined;
       await untilChanged(context, deadline, ticket, before, isDue);
     }
   } finally {
@@ -95,7 +95,7 @@ export async function untilChanged(
         return;
     }
     const now = context.clock.now();
-    if (now >= deadline || now - before.at >= before.expiry || isDue()) return;
+    if (now >= deadline || now - before.at >= before.expiry || context.signal?.aborted === true || isDue()) return;
     if (ticket !== undefined && now - renewed >= TICKET_RENEWAL) {
       renewed = now;
       const turn = await runtime?.queue(ticket);

@@ -1,0 +1,189 @@
+/** The MCP server over stdio: the official client at one end, the compiled program at the other. */
+import { describe, expect, test } from "bun:test";
+import { fleet, until } from "../support/fleet.ts";
+import { stdioClient } from "../support/mcp.ts";
+import { binary } from "../support/sandbox.ts";
+
+describe.each(["legacy", "auto"] as const)("protocol: %s", (mode) => {
+  test("an agent's whole loop: plan, join, take, finish, verify", async () => {
+    using here = await fleet();
+    await using agent = await stdioClient(here, {}, mode);
+    const { agent_id } = await agent.ok("agent_join", { display_name: "Alice" });
+    const made = await agent.ok("task_import", {
+      tasks: [
+        { title: "One", ref: "one" },
+        { title: "Two", depends_on: ["one"] },
+      ],
+    });
+    expect(made.created).toHaveLength(2);
+    const claim = await agent.ok("task_next", { claim: true });
+    expect(claim).toMatchObject({ agent_id, task_id: made.ids.one, context: { title: "One" } });
+    const done = await agent.ok("task_done", { task_id: claim.task_id, fencing_token: claim.fencing_token });
+    expect(done).toMatchObject({ status: "done" });
+    const verified = await agent.ok("task_verify", { task_ids: [claim.task_id] });
+    expect(verified.unblocked).toHaveLength(1);
+    expect(await here.show(made.ids.one)).toMatchObject({ status: "verified", completed_by: agent_id });
+  });
+});
+
+test("structured content is the envelope's data, for answers and for refusals", async () => {
+  using here = await fleet();
+  here.tasks(["A", "B"]);
+  await here.join("ALICE", "BOB");
+  await using agent = await stdioClient(here);
+  expect(await agent.ok("task_show", { task_id: "A" })).toEqual(await here.show("A"));
+  expect(await agent.ok("task_list")).toEqual(await here.ok("task list"));
+  expect(await agent.ok("task_show", { do: "context", task_id: "A" })).toEqual(await here.ok("task context A"));
+  await here.ok("task claim A --agent BOB");
+  const error = await agent.refused("ALREADY_CLAIMED", "task_claim", { task_ids: ["A"], agent_id: "ALICE" });
+  const told = await here.refused("ALREADY_CLAIMED", "task claim A --agent ALICE");
+  expect(error).toEqual(told);
+  expect(error).toMatchObject({ retriable: true, hint: expect.stringContaining(" ") });
+});
+
+test("a session is the agent that joined in it, or that the environment names, or that an argument names", async () => {
+  using here = await fleet();
+  here.tasks(["A", "B", "C"]);
+  await here.join("ENVY", "OTHER");
+  await using named = await stdioClient(here, { LODESTAR_AGENT: "ENVY" });
+  expect(await named.ok("task_claim", { task_ids: ["A"] })).toMatchObject({ agent_id: "ENVY" });
+  // Both at once, on purpose: the claim is the new agent's.
+  const [joined, claim] = await Promise.all([
+    named.ok("agent_join", { display_name: "New" }),
+    named.ok("task_claim", { task_ids: ["B"] }),
+  ]);
+  expect(claim).toMatchObject({ agent_id: joined.agent_id });
+  expect(await named.ok("task_claim", { task_ids: ["C"], agent_id: "OTHER" })).toMatchObject({ agent_id: "OTHER" });
+  expect(await named.ok("task_list", { mine: true })).toMatchObject({ tasks: [{ id: "B" }] });
+  await using nobody = await stdioClient(here);
+  await nobody.refused("AGENT_REQUIRED", "task_next", { claim: true });
+});
+
+test("a waiting call that is cancelled leaves no lease, no ticket, and the server goes on", async () => {
+  using here = await fleet();
+  here.tasks(["A"]);
+  await here.join("ALICE", "BOB");
+  await here.ok("task claim A --agent BOB");
+  await using agent = await stdioClient(here, { LODESTAR_AGENT: "ALICE" });
+  const stop = new AbortController();
+  const waiting = agent.client.callTool(
+    { name: "task_next", arguments: { claim: true, wait: "5m" } },
+    { signal: stop.signal },
+  );
+  // Its ticket shows that it waits.
+  await Bun.sleep(300);
+  stop.abort("enough");
+  await expect(waiting).rejects.toThrow();
+  await here.ok("task release A --agent BOB");
+  await agent.ok("status");
+  await Bun.sleep(300);
+  expect((await here.ok("status")).leases).toBeUndefined();
+  expect(await here.ok("task claim A --agent BOB")).toMatchObject({ task_id: "A" });
+});
+
+test("a client that goes away while it waits leaves no lease, and its server ends", async () => {
+  using here = await fleet();
+  here.tasks(["A"]);
+  await here.join("ALICE", "BOB");
+  await here.ok("task claim A --agent BOB");
+  const agent = await stdioClient(here, { LODESTAR_AGENT: "ALICE" });
+  const waiting = agent.client
+    .callTool({ name: "task_next", arguments: { claim: true, wait: "5m" } })
+    .catch(() => "gone");
+  await Bun.sleep(300);
+  const { pid } = agent;
+  await agent.client.close();
+  expect(await waiting).toBe("gone");
+  await until("the server has ended", () => !isAlive(pid));
+  await here.ok("task release A --agent BOB");
+  expect((await here.ok("status")).leases).toBeUndefined();
+});
+
+test("the spec may change between two calls, and the planes may come to be after the server has started", async () => {
+  using here = await fleet({ init: false });
+  await using agent = await stdioClient(here);
+  expect(await agent.ok("status")).toMatchObject({ initialized: false });
+  await agent.refused("NOT_INITIALIZED", "task_list");
+  await here.ok("init --no-agents-md");
+  here.tasks(["A"]);
+  expect(await agent.ok("task_list")).toMatchObject({ tasks: [{ id: "A" }] });
+  here.tasks(["A", "B"]);
+  expect(await agent.ok("task_list")).toMatchObject({ count: 2 });
+  here.write(".lodestar/spec.yaml", "tasks: {A: {status: ready}}\n");
+  await agent.refused("SPEC_INVALID", "task_list");
+  here.tasks(["C"]);
+  expect(await agent.ok("task_list")).toMatchObject({ tasks: [{ id: "C" }] });
+});
+
+describe("what a tool does not offer is refused:", () => {
+  const cases: readonly (readonly [string, string, Record<string, unknown>])[] = [
+    ["a file of the machine", "task_import", { file: "/etc/passwd" }],
+    ["standard input", "task_import", { file: "-" }],
+    ["a stream", "events", { follow: true }],
+    ["what nobody knows", "task_show", { task_id: "A", colour: "red" }],
+    ["a field of the other command", "task_update", { do: "delete", task_id: "A", title: "x" }],
+    ["a choice that is none", "task_update", { do: "destroy", task_id: "A" }],
+    ["a choice where there is none", "status", { do: "status" }],
+    ["the wrong type", "task_show", { task_id: 7 }],
+    ["nothing where something must be", "task_show", {}],
+    ["a name that every object has", "task_show", { task_id: "A", constructor: "x" }],
+  ];
+  test("each in turn", async () => {
+    using here = await fleet();
+    here.tasks(["A"]);
+    await using agent = await stdioClient(here);
+    for (const [, tool, given] of cases) await agent.refused("USAGE", tool, given);
+    // A text of `-` is that text, as it is everywhere but on a command line.
+    await agent.ok("agent_join", { agent_id: "ALICE" });
+    await agent.ok("msg_send", { to: "task:A", text: "-" });
+    expect(await agent.ok("msg_inbox", { do: "thread", task_id: "A" })).toMatchObject({ messages: [{ text: "-" }] });
+    await agent.ok("task_update", { task_id: "A", description: "-" });
+    expect(await agent.ok("task_show", { task_id: "A" })).toMatchObject({ description: "-" });
+    expect(agent.client.callTool({ name: "git_hook", arguments: {} })).rejects.toThrow("no tool");
+    expect(agent.client.callTool({ name: "constructor", arguments: {} })).rejects.toThrow("no tool");
+  });
+});
+
+test("lines that are no messages end nothing, and standard output carries the protocol alone", async () => {
+  using here = await fleet();
+  const lines = [
+    "no JSON",
+    '{"jsonrpc":"2.0"}',
+    '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}',
+    '{"jsonrpc":"2.0","method":"notifications/initialized"}',
+    '{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"status","arguments":"none"}}',
+    '{"jsonrpc":"2.0","id":3,"method":"nonsense"}',
+    '{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"status"}}',
+  ];
+  const child = Bun.spawn([binary(), "mcp", "serve"], {
+    cwd: here.path,
+    env: here.environment(),
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  child.stdin.write(`${lines.join("\n")}\n`);
+  await child.stdin.flush();
+  let out = "";
+  for await (const chunk of child.stdout) {
+    out += new TextDecoder().decode(chunk);
+    if (out.includes('"id":4')) break;
+  }
+  child.stdin.end();
+  expect(await child.exited).toBe(0);
+  const answers = out
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(answers.every(({ jsonrpc }) => jsonrpc === "2.0")).toBe(true);
+  expect(answers.find(({ id }) => id === 4).result.structuredContent).toMatchObject({ initialized: true });
+  for (const id of [2, 3]) expect(answers.find((answer) => answer.id === id)).toHaveProperty("error");
+});
+
+function isAlive(pid: number | undefined): boolean {
+  try {
+    return pid !== undefined && process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
