@@ -51,6 +51,7 @@ function listen({ host, port }: Listening, answer: Answer): ReturnType<typeof Bu
     return Bun.serve({
       hostname: host,
       port,
+      reusePort: false,
       // A call may wait for minutes, a stream lasts as long as its session.
       idleTimeout: 0,
       maxRequestBodySize: MOST_BYTES,
@@ -109,10 +110,11 @@ class Door {
 
   /** What is wrong with a request, before anything of it is read. */
   #refusal(request: Request, address: string): Response | undefined {
-    const url = new URL(request.url);
+    // First of all: with a strange host, the address cannot even be read.
     if (!this.#fromHere(request)) return refuse(403, "Requests of web pages and for other names are refused.");
     if (!this.#mayPass(address)) return refuse(429, "Too many requests.", { "retry-after": "1" });
-    if (url.pathname !== this.#listening.path) return refuse(404, `The server is at ${this.#listening.path}.`);
+    if (!URL.canParse(request.url) || new URL(request.url).pathname !== this.#listening.path)
+      return refuse(404, `The server is at ${this.#listening.path}.`);
     if (!this.#isTrusted(request)) return refuse(401, "A bearer token is needed.", { "www-authenticate": "Bearer" });
     if (Number(request.headers.get("content-length") ?? 0) > MOST_BYTES)
       return refuse(413, "The request is too large.");

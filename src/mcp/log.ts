@@ -13,7 +13,7 @@ export interface Entry {
 export type Log = (entry: Entry) => void;
 
 /**
- * What is worth telling goes to standard error; with `--log-file` everything goes there instead, each call too.
+ * What is worth telling goes to standard error; with `--log-file` everything goes there, each call too.
  *
  * @throws LodestarError `PATH_NOT_FOUND` when the file cannot be written.
  */
@@ -39,6 +39,7 @@ export function logOf(serving: Serving, cwd: string): Log {
   append("");
   let lost = false;
   return (entry) => {
+    if (entry.event !== "called") serving.log(line(entry));
     try {
       append(`${line(entry)}\n`);
     } catch (cause) {
