@@ -1,6 +1,8 @@
 import { type ListToolsResult, ProtocolError, ProtocolErrorCode, Server } from "@modelcontextprotocol/server";
 import { VERSION } from "../core/version.ts";
 import { callTool, type House, type Session } from "./calls.ts";
+import { getPrompt, listing as PROMPTS } from "./prompts.ts";
+import { RESOURCES, readResource, TEMPLATES } from "./resources.ts";
 
 const INSTRUCTIONS =
   "Lodestar shares out the tasks of one Git repository among agents. Join once (agent_join), take a task (task_next with claim: true), work, then task_done; task_verify is for reviewers. A lease expires: claim the task again to renew it, and pass the fencing_token to task_done. An error says in `retriable` whether trying again can help, and in `hint` what to do.";
@@ -12,7 +14,7 @@ const PULSE_MS = 5_000;
 export function serverOf(house: House, session: Session): Server {
   const server = new Server(
     { name: "lodestar", version: VERSION },
-    { capabilities: { tools: {} }, instructions: INSTRUCTIONS },
+    { capabilities: { tools: {}, resources: {}, prompts: {} }, instructions: INSTRUCTIONS },
   );
   // The same JSON Schema; only its type is wider here.
   const listing = { tools: house.tools.map((tool) => tool.listing) } as unknown as ListToolsResult;
@@ -40,5 +42,12 @@ export function serverOf(house: House, session: Session): Server {
       clearInterval(pulse);
     }
   });
+  server.setRequestHandler("resources/list", () => ({ resources: RESOURCES }));
+  server.setRequestHandler("resources/templates/list", () => ({ resourceTemplates: TEMPLATES }));
+  server.setRequestHandler("resources/read", ({ params }, { mcpReq }) =>
+    readResource(house, session, params.uri, mcpReq.signal),
+  );
+  server.setRequestHandler("prompts/list", () => ({ prompts: PROMPTS }));
+  server.setRequestHandler("prompts/get", ({ params }) => getPrompt(params.name, params.arguments ?? {}));
   return server;
 }

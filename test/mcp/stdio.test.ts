@@ -1,5 +1,7 @@
 /** The MCP server over stdio: the official client at one end, the compiled program at the other. */
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fleet, until } from "../support/fleet.ts";
 import { stdioClient } from "../support/mcp.ts";
 import { binary } from "../support/sandbox.ts";
@@ -142,6 +144,49 @@ describe("what a tool does not offer is refused:", () => {
     expect(agent.client.callTool({ name: "git_hook", arguments: {} })).rejects.toThrow("no tool");
     expect(agent.client.callTool({ name: "constructor", arguments: {} })).rejects.toThrow("no tool");
   });
+});
+
+test("status, spec, tasks, their context and their sections can be read as resources", async () => {
+  using here = await fleet();
+  here.write("PRD.md", "# Shop\n\n## Log in\n\nTwo fields.\n");
+  await here.ok(["task", "create", "--id", "A", "--title", "Log in", "--prd-source", "PRD.md", "--prd-ref", "#log-in"]);
+  await using agent = await stdioClient(here);
+  const read = async (uri: string) => {
+    const [content] = (await agent.client.readResource({ uri })).contents;
+    return content !== undefined && "text" in content ? content.text : "";
+  };
+  expect((await agent.client.listResources()).resources.map(({ uri }) => uri)).toEqual([
+    "lodestar://status",
+    "lodestar://spec",
+  ]);
+  expect((await agent.client.listResourceTemplates()).resourceTemplates).toHaveLength(3);
+  expect(JSON.parse(await read("lodestar://status"))).toEqual(await here.ok("status"));
+  expect(await read("lodestar://spec")).toBe(readFileSync(join(here.path, ".lodestar", "spec.yaml"), "utf8"));
+  expect(JSON.parse(await read("lodestar://task/A"))).toEqual(await here.ok("task show A"));
+  expect(JSON.parse(await read("lodestar://task/A/context"))).toEqual(await here.ok("task context A"));
+  expect(JSON.parse(await read("lodestar://task/A/prd"))).toEqual(await here.ok("prd show A"));
+  for (const uri of ["lodestar://task/NONE", "lodestar://task/../spec", "lodestar://task/%ff", "file:///etc/passwd"])
+    await expect(agent.client.readResource({ uri })).rejects.toThrow();
+});
+
+test("prompts for planning, working and reviewing name tools that are there", async () => {
+  using here = await fleet();
+  await using agent = await stdioClient(here);
+  const { prompts } = await agent.client.listPrompts();
+  expect(prompts.map(({ name }) => name)).toEqual(["plan", "work", "review"]);
+  const tools = (await agent.client.listTools()).tools.map(({ name }) => name);
+  for (const given of [{ source: "PRD.md", task_id: "A" }, { source: "PRD.md" }]) {
+    for (const { name } of prompts) {
+      const { messages } = await agent.client.getPrompt({ name, arguments: given as Record<string, string> });
+      const [message] = messages;
+      const text = message?.content.type === "text" ? message.content.text : "";
+      const named = text.match(/\b(?:task|msg|agent)_[a-z]+\b/g)?.filter((word) => word !== "task_ids") ?? [];
+      expect(named.length).toBeGreaterThan(0);
+      for (const tool of named) expect(tools).toContain(tool);
+    }
+  }
+  await expect(agent.client.getPrompt({ name: "plan" })).rejects.toThrow("source");
+  await expect(agent.client.getPrompt({ name: "rest" })).rejects.toThrow("no prompt");
 });
 
 test("lines that are no messages end nothing, and standard output carries the protocol alone", async () => {
