@@ -232,3 +232,17 @@ function isAlive(pid: number | undefined): boolean {
     return false;
   }
 }
+
+test("what init --mcp writes starts the server", async () => {
+  using here = await fleet();
+  await here.ok("init --mcp --no-agents-md");
+  for (const [file, key] of [
+    [".mcp.json", "mcpServers"],
+    [".vscode/mcp.json", "servers"],
+  ] as const) {
+    const { command, args } = JSON.parse(readFileSync(join(here.path, file), "utf8"))[key].lodestar;
+    expect(command).toBe("lodestar");
+    await using agent = await stdioClient(here, {}, "legacy", args);
+    expect(await agent.ok("status")).toMatchObject({ initialized: true });
+  }
+});

@@ -43,11 +43,12 @@ export async function stdioClient(
   here: Sandbox,
   env: Readonly<Record<string, string>> = {},
   mode: "legacy" | "auto" = "legacy",
+  args: readonly string[] = ["mcp", "serve"],
 ): Promise<Connected> {
   const client = new Client({ name: "test", version: "1" }, { versionNegotiation: { mode } });
   const transport = new StdioClientTransport({
     command: binary(),
-    args: ["mcp", "serve"],
+    args: [...args],
     cwd: here.path,
     env: here.environment(env),
     stderr: "pipe",
