@@ -19,7 +19,7 @@ export function serverOf(house: House, session: Session): Server {
   // The same JSON Schema; only its type is wider here.
   const listing = { tools: house.tools.map((tool) => tool.listing) } as unknown as ListToolsResult;
   server.setRequestHandler("tools/list", () => listing);
-  server.setRequestHandler("tools/call", async ({ params }, { mcpReq }) => {
+  server.setRequestHandler("tools/call", async ({ params }, { mcpReq, http }) => {
     const tool = house.tools.find(({ name }) => name === params.name);
     if (tool === undefined)
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `There is no tool ${JSON.stringify(params.name)}.`);
@@ -33,7 +33,9 @@ export function serverOf(house: House, session: Session): Server {
             const said = { progressToken: token, progress, message: "Waiting" };
             mcpReq.notify({ method: "notifications/progress", params: said }).catch(() => clearInterval(pulse));
           }, PULSE_MS);
-    const call = callTool(house, session, tool, params.arguments ?? {}, mcpReq.signal);
+    // Over HTTP a connection that breaks loses the answer for good: nothing keeps it for a client that comes back.
+    const signal = http?.req === undefined ? mcpReq.signal : AbortSignal.any([mcpReq.signal, http.req.signal]);
+    const call = callTool(house, session, tool, params.arguments ?? {}, signal);
     house.running.add(call);
     try {
       return await call;

@@ -68,6 +68,47 @@ test("SIGTERM ends what waits, leaves no lease, and the process ends with 0", as
   expect((await here.ok("status")).leases).toBeUndefined();
 });
 
+test("a client that vanishes while it waits leaves no lease, and its server goes on", async () => {
+  using here = await fleet();
+  here.tasks(["A"]);
+  await here.join("ALICE", "BOB");
+  await here.ok("task claim A --agent BOB");
+  await using server = await httpServer(here);
+  const begun = await post(server.url);
+  const session = begun.headers.get("mcp-session-id") ?? "";
+  await begun.text();
+  const vanish = new AbortController();
+  const params = { name: "task_next", arguments: { claim: true, wait: "5m", agent_id: "ALICE" } };
+  const waiting = fetch(server.url, {
+    method: "POST",
+    signal: vanish.signal,
+    headers: {
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+      "mcp-session-id": session,
+    },
+    body: JSON.stringify({ jsonrpc: "2.0", id: 2, method: "tools/call", params }),
+  }).then((response) => response.text());
+  await Bun.sleep(300);
+  vanish.abort();
+  await expect(waiting).rejects.toThrow();
+  await using other = await server.connect();
+  await other.ok("status");
+  await Bun.sleep(300);
+  await here.ok("task release A --agent BOB");
+  await Bun.sleep(300);
+  expect((await here.ok("status")).leases).toBeUndefined();
+});
+
+test("clients of the newest protocol, too, find their way in", async () => {
+  using here = await fleet();
+  here.tasks(["A"]);
+  await using server = await httpServer(here);
+  await using agent = await server.connect({}, "auto");
+  const { agent_id } = await agent.ok("agent_join", {});
+  expect(await agent.ok("task_next", { claim: true })).toMatchObject({ agent_id });
+});
+
 describe("who may come in:", () => {
   test("without the token nobody, with a wrong one nobody", async () => {
     using here = await fleet();

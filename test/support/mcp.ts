@@ -82,8 +82,11 @@ export async function httpServer(
     url,
     said,
     child,
-    async connect(headers: Readonly<Record<string, string>> = {}): Promise<Connected> {
-      const client = new Client({ name: "test", version: "1" });
+    async connect(
+      headers: Readonly<Record<string, string>> = {},
+      mode: "legacy" | "auto" = "legacy",
+    ): Promise<Connected> {
+      const client = new Client({ name: "test", version: "1" }, { versionNegotiation: { mode } });
       await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }));
       return connected(client);
     },
