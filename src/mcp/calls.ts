@@ -21,6 +21,8 @@ export interface Session {
   agent: string | undefined;
   /** A joining that is under way: who sends several calls at once means the later ones to be of that agent. */
   joining: Promise<unknown> | undefined;
+  /** Calls under way. */
+  calls: number;
 }
 
 /** Runs one command for a session, with planes that are opened for it alone. Never throws. */
@@ -75,11 +77,14 @@ export async function callTool(
   signal: AbortSignal,
 ): Promise<CallToolResult> {
   let answer: Answer;
+  session.calls += 1;
   try {
     const { command, input } = callOf(tool, given);
     answer = await run(house, session, command, input, signal);
   } catch (cause) {
     answer = refusal(cause);
+  } finally {
+    session.calls -= 1;
   }
   house.log({ event: "called", message: `${tool.name} by ${session.agent ?? "-"}: ${answer.error?.code ?? "ok"}` });
   return resultOf(answer, house.tools);

@@ -22,9 +22,8 @@ const MOST_ADDRESSES = 1024;
 interface Open {
   readonly transport: WebStandardStreamableHTTPServerTransport;
   readonly close: () => Promise<void>;
+  readonly session: Session;
   spoke: number;
-  /** Requests under way, among them the stream on which a client listens. */
-  busy: number;
 }
 
 /** Serves many sessions at `/mcp` until the process is told to stop. */
@@ -90,16 +89,12 @@ class Door {
     const id = request.headers.get("mcp-session-id");
     const known = id === null ? undefined : this.#sessions.get(id);
     if (id !== null && known === undefined) return refuse(404, "There is no such session; initialize a new one.");
+    if (known === undefined && !(await this.#hasRoom())) return refuse(503, "There are too many sessions.");
     const open = known ?? (await this.#begin());
     open.spoke = this.#house.clock.now();
-    open.busy += 1;
-    try {
-      const response = await open.transport.handleRequest(request);
-      if (known === undefined && open.transport.sessionId === undefined) await open.close();
-      return response;
-    } finally {
-      open.busy -= 1;
-    }
+    const response = await open.transport.handleRequest(request);
+    if (known === undefined && open.transport.sessionId === undefined) await open.close();
+    return response;
   }
 
   /** Tells every session to end; calls that wait are broken off and give back what they were just granted. */
@@ -159,13 +154,10 @@ class Door {
   }
 
   async #begin(): Promise<Open> {
-    const session: Session = { key: `mcp-${randomUUID()}`, agent: undefined, joining: undefined };
+    const session: Session = { key: `mcp-${randomUUID()}`, agent: undefined, joining: undefined, calls: 0 };
     const transport = new WebStandardStreamableHTTPServerTransport({
       sessionIdGenerator: () => randomUUID(),
-      onsessioninitialized: async (id) => {
-        await this.#makeRoom();
-        this.#sessions.set(id, open);
-      },
+      onsessioninitialized: (id) => void this.#sessions.set(id, open),
       onsessionclosed: (id) => void this.#sessions.delete(id),
       maxRequestBodySize: MOST_BYTES,
     });
@@ -177,19 +169,22 @@ class Door {
         if (transport.sessionId !== undefined) this.#sessions.delete(transport.sessionId);
         await server.close();
       },
+      session,
       spoke: this.#house.clock.now(),
-      busy: 0,
     };
     await server.connect(transport);
     return open;
   }
 
-  /** Forgets who has been silent for long; when there are too many, also who has been silent longest. */
-  async #makeRoom(): Promise<void> {
+  /** Forgets who has been silent for long; when there are too many, also who has been silent longest. Nobody whose call is under way. */
+  async #hasRoom(): Promise<boolean> {
     const now = this.#house.clock.now();
-    const idle = [...this.#sessions.values()].filter(({ busy }) => busy === 0).sort((a, b) => a.spoke - b.spoke);
+    const idle = [...this.#sessions.values()]
+      .filter(({ session }) => session.calls === 0)
+      .sort((a, b) => a.spoke - b.spoke);
     const surplus = this.#sessions.size - MOST_SESSIONS + 1;
     for (const [i, open] of idle.entries()) if (i < surplus || now - open.spoke > SILENCE) await open.close();
+    return this.#sessions.size < MOST_SESSIONS;
   }
 }
 

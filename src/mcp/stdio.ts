@@ -7,7 +7,7 @@ const MOST_BYTES = 16 * 1024 * 1024;
 
 /** Serves the client at the other end of standard input and output, until it closes its end or the process is told to stop. */
 export async function serveStdio(house: House): Promise<void> {
-  const session: Session = { key: undefined, agent: undefined, joining: undefined };
+  const session: Session = { key: undefined, agent: undefined, joining: undefined, calls: 0 };
   const transport = new StdioServerTransport(house.stdin, house.stdout, { maxBufferSize: MOST_BYTES });
   const handle = connect(() => serverOf(house, session), {
     transport,

@@ -206,6 +206,22 @@ test("what is no request of a client ends nothing", async () => {
   expect(await agent.ok("status")).toMatchObject({ initialized: true });
 });
 
+test("of too many sessions the one that was silent longest makes room, never one whose call is under way", async () => {
+  using here = await fleet();
+  here.tasks(["A"]);
+  await here.join("ALICE", "BOB");
+  await here.ok("task claim A --agent BOB");
+  await using server = await httpServer(here);
+  await using waits = await server.connect();
+  const waiting = waits.ok("task_next", { claim: true, wait: "5m", agent_id: "ALICE" });
+  await using silent = await server.connect();
+  await silent.ok("status");
+  for (let i = 0; i < 300; i += 1) expect((await post(server.url)).status).toBe(200);
+  await expect(silent.ok("status")).rejects.toThrow("no such session");
+  await here.ok("task release A --agent BOB");
+  expect(await waiting).toMatchObject({ task_id: "A", agent_id: "ALICE" });
+});
+
 test("a flood from one address is slowed down", async () => {
   using here = await fleet();
   await using server = await httpServer(here);
