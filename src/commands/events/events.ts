@@ -85,7 +85,7 @@ export default command({
     asked: (input) => input.follow === true,
     items: async function* (input, context) {
       let since = input.since ?? (await lastSeq(context));
-      for (;;) {
+      while (context.signal?.aborted !== true) {
         const before = await markNow(context);
         const page = await readEvents(context, { ...filterOf(input), since, limit: 1000 });
         for (const event of page.events) yield eventData(event);

@@ -62,7 +62,7 @@ export default command({
   stream: {
     asked: (input) => input.watch === true,
     items: async function* (input, context) {
-      for (;;) {
+      while (context.signal?.aborted !== true) {
         const before = await markNow(context);
         yield await survey(context, context.actor(input.agent_id));
         await untilChanged(context, context.clock.now() + HOUR, undefined, before);
