@@ -22,6 +22,8 @@ export interface Io {
   readonly readFile: (path: string, base: string) => Promise<string>;
   /** What it takes to look after other programs; none: none can be started. */
   readonly system?: System;
+  /** The streams themselves, for a face that serves; nothing else is written or read from then on. */
+  readonly channels?: () => Promise<Channels>;
 }
 
 /** The parts of the process that only a command needs which starts others. */
@@ -36,6 +38,4 @@ export interface System {
   readonly onSignal: (listener: (signal: StopSignal) => void) => () => void;
   /** Sends a signal to a program and all that it started, or to it alone where there are no process groups. */
   readonly signal: (pid: number, signal: StopSignal | "SIGKILL") => void;
-  /** The streams themselves, for a face that serves; nothing else is written or read from then on. */
-  readonly channels?: () => Promise<Channels>;
 }
