@@ -67,7 +67,7 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: "commands/task/finishing.ts",
         find: '    fault("before-finish");',
-        replace: `    await session.save((index) => steps.flatMap((step: any) => outcomeEdit(index, { ...step.key, ...step.after, version: 0, worktree: context.worktree, branch: context.head().branch, at: 0 }, step.change) ?? []));`,
+        replace: `    await session.save((index) => steps.flatMap((step: any) => outcomeEdit(index, { ...step.key, ...step.after, version: 0, worktree: context.worktree, branch: context.branch(), at: 0 }, step.change) ?? []));`,
       },
     ],
   },
@@ -280,7 +280,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "commands/task/finishing.ts",
-        find: "outcome.branch === context.head().branch;",
+        find: "outcome.branch === context.branch();",
         replace: "outcome.branch !== undefined;",
       },
     ],
@@ -298,7 +298,7 @@ export const MUTANTS: readonly Mutant[] = [
     const key = keyOf(task);
     const known = (await runtime.lookup([task.id])).some((each) => each.outcome !== undefined);
     if (known) continue;
-    await runtime.finish({ seen: Number.MAX_SAFE_INTEGER, steps: [{ key, change: "done", before: { ...outcome, rank: 0 as const, verified: false }, after: outcome, claimable: true, basis: [], unblocked: [] }], force: true, verify: "any", worktree: context.worktree, branch: context.head().branch });
+    await runtime.finish({ seen: Number.MAX_SAFE_INTEGER, steps: [{ key, change: "done", before: { ...outcome, rank: 0 as const, verified: false }, after: outcome, claimable: true, basis: [], unblocked: [] }], force: true, verify: "any", worktree: context.worktree, branch: context.branch() });
   }
   const where = {
 `,
