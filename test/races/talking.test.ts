@@ -73,7 +73,7 @@ test(
 );
 
 test(
-  "M1: 16 sessions of one agent read its inbox while four agents write to it: each message is shown once",
+  "M1: 12 sessions of one agent read its inbox while four agents write to it: each message is shown once",
   async () => {
     for (const _ of rounds(1)) {
       using here = await staged();

@@ -26,7 +26,7 @@ export default command({
     ttl: Optional(Duration("How long the lease lasts, 1s to 7d (default 15m)")),
     context: Optional(Flag({ default: true, description: "Hand over the task's context" })),
     force: Optional(Flag({ description: "Claim although path locks overlap another agent's" })),
-    wait: Optional(Duration("Wait so long for the tasks to become claimable")),
+    wait: Optional(Duration("Wait at most this long for the tasks to become claimable")),
     review: Optional(Flag({ description: "Claim done tasks for review" })),
   }),
   output: Union([ClaimShape, Shape({ claims: List(ClaimShape) })]),

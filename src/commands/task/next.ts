@@ -65,7 +65,7 @@ export default command({
     claim: Optional(Flag({ description: "Claim the first one" })),
     another: Optional(Flag({ description: "With --claim: one more, although you hold one" })),
     ttl: Optional(Duration("With --claim: how long the lease lasts (default 15m)")),
-    wait: Optional(Duration("Wait so long for a task")),
+    wait: Optional(Duration("Wait at most this long for a task")),
     label: Optional(Text({ description: "Only tasks with this label" })),
     review: Optional(Flag({ description: "Tasks that are done and wait for review" })),
   }),

@@ -41,7 +41,7 @@ const Input = Shape({
   max_attempts: Optional(
     Integer({ minimum: 1, maximum: 1000, default: MAX_ATTEMPTS, description: "Block a task that failed so often" }),
   ),
-  wait: Optional(Duration("Wait so long for a task")),
+  wait: Optional(Duration("Wait at most this long for a task")),
   verify: Optional(Flag({ description: "Verify what is done, where the project allows it" })),
   format: Optional(OneOf(FORMATS, { description: "Form of the brief (default generic)" })),
   grace: Optional(Duration("How long the program may take to end when asked to (default 10s)")),
