@@ -279,9 +279,13 @@ function* checkLeaseAcks(asks: readonly Ask[], found: Found): Iterable<Violation
   }
   for (const ask of asks) {
     if (!isOk(ask) || ask.asked.command !== "task release") continue;
+    // With --force it is another agent's that ends.
+    const isForced = ask.asked.args.includes("--force");
     const row = found.leases.find(
       ({ task_id, agent_id, ended, expires_at }) =>
-        task_id === ask.asked.tasks[0] && agent_id === ask.asked.agent && (ended !== null || expires_at <= found.at),
+        task_id === ask.asked.tasks[0] &&
+        (isForced || agent_id === ask.asked.agent) &&
+        (ended !== null || expires_at <= found.at),
     );
     if (row === undefined) yield new Violation("L6", `${told(ask)}: the release is lost.`);
   }
