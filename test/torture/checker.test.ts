@@ -139,6 +139,15 @@ describe("L1: a double grant is found", () => {
     const leases = [lease("A", 10, 100, 1100, { ended: "released", ended_at: START + 250 }), lease("B", 20, 400, 3000)];
     expect(promises(released, { leases })).toEqual([]);
   });
+
+  test("and by force another's is given up, by nobody who never held it otherwise", () => {
+    const release = (args: readonly string[]) => [
+      ...HISTORY,
+      ...call(6, [5000, 5100], "task release", "C", { task_id: "T", released: true, already: true }, { args }),
+    ];
+    expect(promises(release(["T", "--force"]))).toEqual([]);
+    expect(promises(release(["T"]))).toEqual(["L6"]);
+  });
 });
 
 describe("L2: tokens", () => {
