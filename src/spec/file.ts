@@ -17,7 +17,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { writeError } from "../core/errors.ts";
 import { fault } from "../core/fault.ts";
-import type { Millis } from "../core/time.ts";
+import { type Millis, SECOND } from "../core/time.ts";
 import { keyFrom, type SpecKey, specKey } from "./key.ts";
 
 export interface SaveRequest {
@@ -43,8 +43,24 @@ export type Saved =
   /** Somebody else replaced the file since it was read: start over. */
   | { readonly kind: "changed" };
 
-/** How long to wait for Git to finish before comparing the key once more (S3). */
-const GIT_PATIENCE: Millis = 2000;
+/** How long Git's `index.lock` is waited for in any case (S3). */
+const GIT_PATIENCE: Millis = 2 * SECOND;
+/** How long after a Git began it is believed to be at work still: on a busy machine a merge takes seconds. */
+const GIT_WORK: Millis = 30 * SECOND;
+
+/**
+ * Whether Git may be about to replace files of the worktree. It makes its lock empty, and writes it last, when the files stand where they
+ * should: an empty one is waited for as long as its Git may live, a written one (a commit whose message somebody is typing) is not.
+ *
+ * @param now the time now, in milliseconds.
+ * @param waited for how long the caller has waited already.
+ */
+export function isGitAtWork(lock: string, now: Millis, waited: Millis): boolean {
+  const found = statSync(lock, { throwIfNoEntry: false });
+  if (found === undefined) return false;
+  if (waited < GIT_PATIENCE) return true;
+  return found.isFile() && found.size === 0 && now - found.mtimeMs < GIT_WORK && waited < GIT_WORK;
+}
 
 /**
  * Replaces the spec (S2): temp file in the same folder, fsync, rename, fsync of the folder; mode and group kept. The caller
@@ -68,7 +84,7 @@ export async function saveSpec(request: SaveRequest): Promise<Saved> {
     fsyncSync(handle);
     const ours = fstatSync(handle, { bigint: true });
     fault("after-fsync");
-    await gitIsQuiet(request.git_index_lock);
+    await gitIsQuiet(request);
     if (specKey(request.path) !== request.expected) {
       unlinkSync(temp);
       return { kind: "changed" };
@@ -144,9 +160,9 @@ function stampUniquely(handle: number, now: Millis): void {
   futimesSync(handle, seconds, seconds);
 }
 
-async function gitIsQuiet(lock: string | undefined): Promise<void> {
+async function gitIsQuiet({ git_index_lock: lock, now }: SaveRequest): Promise<void> {
   if (lock === undefined) return;
-  for (let waited = 0; waited < GIT_PATIENCE && existsSync(lock); waited += 10) await Bun.sleep(10);
+  for (let waited = 0; isGitAtWork(lock, now + waited, waited); waited += 10) await Bun.sleep(10);
 }
 
 function syncFolder(folder: string): void {

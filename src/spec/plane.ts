@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, realpathSync } from "node:fs";
+import { lstatSync, realpathSync } from "node:fs";
 import { LodestarError } from "../core/errors.ts";
 import { fault } from "../core/fault.ts";
 import { newReopenId, type Random } from "../core/ids.ts";
@@ -42,8 +42,6 @@ export interface SpecSession {
 const ATTEMPTS = 50;
 /** How often the index is brought up to date again because the file or the index changed meanwhile. */
 const REFRESHES = 5;
-/** How long Git may take to put a file where it has just taken one away (S3). */
-const GIT_PATIENCE: Millis = 2000;
 /** How often an empty file is looked at again before it is saved over, and how long each time. */
 const EMPTY_LOOKS = 10;
 const EMPTY_PAUSE: Millis = 20;
@@ -172,8 +170,9 @@ export class SpecPlane {
    */
   async #afterGit(): Promise<SpecKey> {
     const { spec, git_index_lock: lock } = this.paths;
+    const { isGitAtWork } = await import("./file.ts");
     for (let waited = 0; ; waited += 10) {
-      const isBusy = lock !== undefined && waited < GIT_PATIENCE && existsSync(lock);
+      const isBusy = lock !== undefined && isGitAtWork(lock, this.#services.clock.now(), waited);
       // Looked at after the lock: what Git put there before it let go is seen.
       const key = this.key();
       if (key !== undefined) return key;

@@ -1,8 +1,28 @@
 /** Many processes change one spec. */
 import { expect, test } from "bun:test";
-import { appendFileSync, existsSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { FAULTY, fleet, leftovers, rounds, stoppedAt, tally, tasksIn, together, until } from "../support/fleet.ts";
+import {
+  FAULTY,
+  type Fleet,
+  fleet,
+  leftovers,
+  rounds,
+  stoppedAt,
+  tally,
+  tasksIn,
+  together,
+  until,
+} from "../support/fleet.ts";
 import { whileReading } from "../support/readers.ts";
 
 const LONG = 180_000;
@@ -295,6 +315,29 @@ test("S3: while Git writes its index the save waits, and then starts over if the
   expect(Object.keys(here.file()).sort()).toEqual(["M", "N", "T"]);
 });
 
+test("S3: a Git that is at work for seconds is waited for, and nothing is saved that it would write over", async () => {
+  using here = await fleet();
+  here.tasks(["M"]);
+  const lock = join(here.path, ".git/index.lock");
+  writeFileSync(lock, "");
+  const creating = here.ok("task create --id T --title N");
+  await until("the save waits with its temp file", () => leftovers(here.path).length === 1);
+  // Longer than an index that is written already is waited for.
+  await Bun.sleep(3500);
+  expect(Object.keys(here.file())).toEqual(["M"]);
+  here.tasks(["M", "N"]);
+  unlinkSync(lock);
+  await creating;
+  expect(Object.keys(here.file()).sort()).toEqual(["M", "N", "T"]);
+});
+
+test("S3: a commit whose message is being typed, its index written, holds nobody up for long", async () => {
+  using here = await fleet();
+  writeFileSync(join(here.path, ".git/index.lock"), "DIRC");
+  await here.ok("task create --id T --title N");
+  expect(Object.keys(here.file())).toEqual(["T"]);
+});
+
 test("S3: what an editor writes in place into a file that was saved just now is not taken for what was saved", async () => {
   using here = await fleet();
   here.tasks(["M", "N"]);
@@ -326,12 +369,19 @@ test("S3: a spec that Git has taken away to write it anew is waited for", async 
   expect(Object.keys(here.file()).sort()).toEqual(["M", "T"]);
 });
 
+/** As a Git that died some time ago left it. */
+function leaveLock(here: Fleet): void {
+  const lock = join(here.path, ".git/index.lock");
+  writeFileSync(lock, "");
+  utimesSync(lock, new Date(Date.now() - 600_000), new Date(Date.now() - 600_000));
+}
+
 test("S3: where Git's lock is left and the spec is gone for good, that is said; a hook of the commit does not wait", async () => {
   using here = await fleet();
   await here.join("A");
   here.git("add", "-A");
   unlinkSync(join(here.path, ".lodestar/spec.yaml"));
-  writeFileSync(join(here.path, ".git/index.lock"), "");
+  leaveLock(here);
   await here.refused("NOT_INITIALIZED", "task list");
   const env = { LODESTAR_AGENT: "A", GIT_INDEX_FILE: join(here.path, ".git/index") };
   const hooked = await here.call("git hook pre-commit", { env });
@@ -340,7 +390,7 @@ test("S3: where Git's lock is left and the spec is gone for good, that is said; 
 
 test("S3: an index.lock that a crashed Git left behind delays a save, and does not stop it", async () => {
   using here = await fleet();
-  writeFileSync(join(here.path, ".git/index.lock"), "");
+  leaveLock(here);
   await here.ok("task create --id T --title N");
   expect(Object.keys(here.file())).toEqual(["T"]);
 });
