@@ -64,6 +64,9 @@ export function formatDuration(millis: Millis): string {
   return parts.slice(0, 3).join("") || "0s";
 }
 
+/** How long it is until an instant, in whole seconds; none once it is past. */
+export const secondsUntil = (at: Millis, now: Millis): number => Math.max(0, Math.round((at - now) / SECOND));
+
 /** An instant as ISO 8601 in UTC with milliseconds, as every answer and the spec write it. */
 export function formatInstant(at: Millis): string {
   return new Date(at).toISOString();

@@ -34,6 +34,24 @@ const notes = async (here: Fleet, id: string): Promise<string[]> =>
 /** True while the process is there and has not ended. */
 const isAlive = (pid: string): boolean => !["Z", "X"].includes(processStat(Number(pid))?.state ?? "X");
 
+/** A program on the task T that is under way once it has left a mark; BEN is there to come in between. */
+async function underWay(here: Fleet, mark: string, args: readonly string[]) {
+  here.tasks(["T"]);
+  await here.join("BEN");
+  const running = runner(here, ["T", ...args]);
+  await until("the program runs", () => written(here, mark) !== "");
+  return running;
+}
+
+/** BEN ends the runner's lease and takes the task. */
+async function takeOver(here: Fleet): Promise<void> {
+  await here.ok("task release T --agent BEN --force");
+  await here.ok("task claim T --agent BEN");
+}
+
+/** Runs until there is a file `go`. */
+const UNTIL_GO = sh("echo begun > begun; while ! test -e go; do sleep 0.05; done");
+
 test("a program that succeeds: the brief on its standard input, its task in the environment, then done", async () => {
   using here = await fleet();
   here.tasks(["T"]);
@@ -142,10 +160,7 @@ test(
   "the lease is renewed while the program runs, far beyond its TTL",
   async () => {
     using here = await fleet();
-    here.tasks(["T"]);
-    await here.join("BEN");
-    const { child } = runner(here, ["T", "--ttl", "1s", ...sh("touch begun; while ! test -e go; do sleep 0.05; done")]);
-    await until("the program runs", () => existsSync(join(here.path, "begun")));
+    const { child } = await underWay(here, "begun", ["--ttl", "1s", ...UNTIL_GO]);
     const first = (await here.show("T")).claimed_by;
     // An other's claim would be granted the moment the lease ran out; it waits three times its length.
     await here.refused("TIMEOUT", "task claim T --agent BEN --wait 3s");
@@ -186,20 +201,9 @@ test(
   "a lease that another took ends the program, one that ignores SIGTERM too, and nothing is finished with it",
   async () => {
     using here = await fleet();
-    here.tasks(["T"]);
-    await here.join("BEN");
-    const { child, stdout } = runner(here, [
-      "T",
-      "--ttl",
-      "1s",
-      "--grace",
-      "1s",
-      "--json",
-      ...sh("trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done"),
-    ]);
-    await until("the program runs", () => written(here, "pid") !== "");
-    await here.ok("task release T --agent BEN --force");
-    await here.ok("task claim T --agent BEN");
+    const deaf = sh("trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done");
+    const { child, stdout } = await underWay(here, "pid", ["--ttl", "1s", "--grace", "1s", "--json", ...deaf]);
+    await takeOver(here);
     expect(await child.exited).toBe(1);
     expect(JSON.parse(await stdout).data.ran).toMatchObject([{ task_id: "T", outcome: "lost", exit_code: 137 }]);
     expect(isAlive(written(here, "pid"))).toBe(false);
@@ -213,18 +217,8 @@ test(
   "a program that succeeds after its lease was lost finishes nothing",
   async () => {
     using here = await fleet();
-    here.tasks(["T"]);
-    await here.join("BEN");
-    const { child, stdout } = runner(here, [
-      "T",
-      "--ttl",
-      "1h",
-      "--json",
-      ...sh("touch begun; while ! test -e go; do sleep 0.05; done"),
-    ]);
-    await until("the program runs", () => existsSync(join(here.path, "begun")));
-    await here.ok("task release T --agent BEN --force");
-    await here.ok("task claim T --agent BEN");
+    const { child, stdout } = await underWay(here, "begun", ["--ttl", "1h", "--json", ...UNTIL_GO]);
+    await takeOver(here);
     here.write("go", "");
     expect(await child.exited).toBe(1);
     expect(JSON.parse(await stdout).data.ran).toMatchObject([{ outcome: "lost", exit_code: 0 }]);

@@ -1,6 +1,7 @@
 import { AgentId, Instant, Integer, List, Optional, Shape, type Static, TaskId, Text } from "../../core/schema.ts";
 import { formatInstant } from "../../core/time.ts";
 import { field, line, type View } from "../../core/view.ts";
+import type { Agent, AgentsView } from "../../runtime/store.ts";
 import type { Context } from "../context.ts";
 import { ActivityWord, activity, agentData } from "./shapes.ts";
 
@@ -17,23 +18,26 @@ export type ListedAgent = Static<typeof Listed>;
 
 export const AgentList = Shape({ agents: List(Listed), count: Integer() });
 
-/** Every agent that has joined and not left, the one seen last first, with what it holds. */
+/** The agents that have joined and not left, the one seen last first. */
+export const presentAgents = (view: AgentsView): Agent[] =>
+  view.agents
+    .filter((agent) => agent.left_at === undefined)
+    .sort((a, b) => b.last_seen_at - a.last_seen_at || (a.agent_id < b.agent_id ? -1 : 1));
+
+/** {@link presentAgents} as answers have them, with what each holds. */
 export async function listAgents(context: Context): Promise<ListedAgent[]> {
   const view = await (await context.runtimeIfAny())?.agents();
   if (view === undefined) return [];
-  return view.agents
-    .filter((agent) => agent.left_at === undefined)
-    .sort((a, b) => b.last_seen_at - a.last_seen_at || (a.agent_id < b.agent_id ? -1 : 1))
-    .map((agent) => {
-      const { registered_at: _, session_meta: __, ...described } = agentData(agent);
-      const leases = view.leases.filter((lease) => lease.agent_id === agent.agent_id).map((lease) => lease.task_id);
-      return {
-        ...described,
-        status: activity(context, agent, view.now),
-        last_seen_at: formatInstant(agent.last_seen_at),
-        ...(leases.length === 0 ? {} : { leases }),
-      };
-    });
+  return presentAgents(view).map((agent) => {
+    const { registered_at: _, session_meta: __, ...described } = agentData(agent);
+    const leases = view.leases.filter((lease) => lease.agent_id === agent.agent_id).map((lease) => lease.task_id);
+    return {
+      ...described,
+      status: activity(context, agent, view.now),
+      last_seen_at: formatInstant(agent.last_seen_at),
+      ...(leases.length === 0 ? {} : { leases }),
+    };
+  });
 }
 
 /** Agents as people see them. */

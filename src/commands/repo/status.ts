@@ -13,7 +13,7 @@ import {
   Unknown,
 } from "../../core/schema.ts";
 import { STATUSES } from "../../core/status.ts";
-import { formatDuration, formatInstant, HOUR } from "../../core/time.ts";
+import { formatDuration, formatInstant, HOUR, SECOND, secondsUntil } from "../../core/time.ts";
 import { field, line, list, note, table, title, type View } from "../../core/view.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
@@ -99,7 +99,7 @@ async function survey(context: Context, agent_id: string | undefined): Promise<S
     task_id,
     agent_id: holder,
     expires_at: formatInstant(expires_at),
-    seconds_left: Math.max(0, Math.round((expires_at - (seen?.now ?? 0)) / 1000)),
+    seconds_left: secondsUntil(expires_at, seen?.now ?? 0),
   }));
   const differing = [...schedule.differing()].slice(0, SHOWN).map(({ task, status, known }) => ({
     task_id: task.id,
@@ -181,7 +181,7 @@ function show(output: Static<typeof Output>): View[] {
         output.leases.map(({ task_id, agent_id, seconds_left }) => [
           task_id,
           agent_id,
-          formatDuration(seconds_left * 1000),
+          formatDuration(seconds_left * SECOND),
         ]),
       ),
     );

@@ -1,3 +1,4 @@
+import { presentAgents } from "../agent/listing.ts";
 import type { Context } from "../context.ts";
 import { type Look, look } from "../look.ts";
 import { offersFor } from "../task/offers.ts";
@@ -67,13 +68,10 @@ function* wanted(wish: TaskWish, seen: Look, agent_id: string | undefined): Gene
 export async function agentsFor(context: Context): Promise<Known[]> {
   const view = await (await context.runtimeIfAny())?.agents();
   if (view === undefined) return [];
-  return view.agents
-    .filter((agent) => agent.left_at === undefined)
-    .sort((a, b) => b.last_seen_at - a.last_seen_at || (a.agent_id < b.agent_id ? -1 : 1))
-    .map(({ agent_id, display_name, role }) => ({
-      value: agent_id,
-      about: [display_name, role].filter(Boolean).join(", "),
-    }));
+  return presentAgents(view).map(({ agent_id, display_name, role }) => ({
+    value: agent_id,
+    about: [display_name, role].filter(Boolean).join(", "),
+  }));
 }
 
 /** The labels in use, those of most tasks first. */

@@ -1,6 +1,6 @@
 import { AgentId, Dictionary, Flag, Instant, Integer, List, Optional, Shape, TaskId, Text } from "../../core/schema.ts";
 import { STATUSES } from "../../core/status.ts";
-import { formatDuration, formatInstant, SECOND } from "../../core/time.ts";
+import { formatDuration, formatInstant, SECOND, secondsUntil } from "../../core/time.ts";
 import { field, line, list, title } from "../../core/view.ts";
 import { command } from "../command.ts";
 import { look } from "../look.ts";
@@ -45,7 +45,7 @@ export default command({
         task_id,
         title: schedule.standing(task_id)?.task.title ?? "",
         expires_at: formatInstant(expires_at),
-        seconds_left: Math.max(0, Math.round((expires_at - (seen?.now ?? 0)) / SECOND)),
+        seconds_left: secondsUntil(expires_at, seen?.now ?? 0),
       }));
     const wish = { kind: "work" as const, ...(agent_id === undefined ? {} : { agent_id }) };
     const tasks = offersFor(planes, wish, undefined, SHOWN).map(({ task: { id, title, priority } }) => ({

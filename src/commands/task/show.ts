@@ -1,7 +1,7 @@
 import { AgentId, Flag, Instant, Integer, List, Optional, Shape, TaskId, Token } from "../../core/schema.ts";
 import { quote } from "../../core/shell.ts";
 import { keyOf } from "../../core/task.ts";
-import { formatDuration, formatInstant } from "../../core/time.ts";
+import { formatDuration, formatInstant, SECOND, secondsUntil } from "../../core/time.ts";
 import { field, line, list, note, text, title, type View } from "../../core/view.ts";
 import { command } from "../command.ts";
 import { isSameKey, look, requireTask } from "../look.ts";
@@ -54,7 +54,7 @@ export default command({
               agent_id: lease.agent_id,
               expires_at: formatInstant(lease.expires_at),
               fencing_token: lease.fencing_token,
-              seconds_left: Math.max(0, Math.round((lease.expires_at - seen.seen.now) / 1000)),
+              seconds_left: secondsUntil(lease.expires_at, seen.seen.now),
             },
           }),
       ...(message_count === 0 ? {} : { communication: { message_count, ...(unread === 0 ? {} : { unread }) } }),
@@ -106,7 +106,7 @@ export default command({
     if (output.claimed_by !== undefined) {
       views.push(
         line(`Claimed by ${output.claimed_by.agent_id}`, "warn"),
-        field("Expires in", formatDuration(output.claimed_by.seconds_left * 1000)),
+        field("Expires in", formatDuration(output.claimed_by.seconds_left * SECOND)),
       );
     } else if (output.claimable) views.push(note(`Claimable - run lodestar task claim ${output.id}`, "good"));
     if (output.communication !== undefined) {
