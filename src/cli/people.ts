@@ -68,7 +68,8 @@ export async function people(argv: readonly string[], io: Io): Promise<People> {
       if (answer.error !== undefined) {
         const { message, hint, details } = answer.error;
         io.err(`${paint("bad", "Error:")} ${sanitise(message)}`);
-        for (const line of detailLines(details)) io.err(`  ${sanitiseLine(line)}`);
+        // The only problem of a file is the message already.
+        for (const line of detailLines(details)) if (line !== message) io.err(`  ${sanitiseLine(line)}`);
         io.err(`${paint("strong", "Hint:")} ${sanitise(hint)}`);
       }
       if (quiet) return;

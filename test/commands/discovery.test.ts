@@ -214,3 +214,16 @@ test("stats counts what was done, in all and by agent, within the time asked for
   await Bun.sleep(1100);
   expect((await here.ok("stats --since 1s")).done).toBe(0);
 });
+
+test("what is wrong with a file is told once, and of several places each", async () => {
+  using here = await fleet();
+  const said = async (spec: string): Promise<number> => {
+    here.write(".lodestar/spec.yaml", spec);
+    const { exit, stderr } = await here.run(["task", "list"]);
+    expect(exit).toBe(6);
+    return stderr.split("spec.yaml:").length - 1;
+  };
+  expect(await said("tasks:\n  A: {title: x\n")).toBe(1);
+  // The message names the first of two, the list below it both.
+  expect(await said("tasks:\n  A: {title: 1, status: 2}\n  B: {title: x, depends_on: 3}\n")).toBeGreaterThan(2);
+});
