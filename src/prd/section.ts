@@ -108,27 +108,10 @@ const ANCHOR = /<a\s[^>]{0,300}?\b(?:id|name)\s{0,9}=\s{0,9}(?:"([^"]{1,300})"|'
 /** Without one of these a text has no markup. */
 const MARKUP = /[\\`*_[\]<>&!~]/;
 
-/**
- * Keeps only what headings are found by, in a text without anchors: a token for each paragraph, list and fence is a fifth of the work. The
- * rules of the parser look back at nothing but the paragraphs of lists, to mark them, and there are none.
- */
-class OnlyHeadings extends MarkdownIt.StateBlock {
-  override push(type: string, tag: string, nesting: -1 | 0 | 1): Token {
-    if (type.startsWith("heading_") || type === "hr") return super.push(type, tag, nesting);
-    // What a heading says comes right after its beginning.
-    if (type === "inline" && this.tokens.at(-1)?.type === "heading_open") return super.push(type, tag, nesting);
-    // As the parser counts levels.
-    if (nesting !== 0) this.level += nesting;
-    return new this.Token(type, tag, nesting);
-  }
-}
-
 function headingsOf(text: string): { readonly headings: Heading[]; readonly rules: ReadonlySet<number> } {
   const parser = new MarkdownIt({ html: true });
   // Blocks only: the insides of paragraphs do not matter, and are most of the work.
   parser.core.ruler.enableOnly(["normalize", "block"]);
-  const hasAnchors = /<a\s/i.test(text);
-  if (!hasAnchors) parser.block.State = OnlyHeadings;
   const env = {};
   const tokens = parser.parse(text, env);
   const inlines = (content: string): Token[] => {
@@ -137,6 +120,7 @@ function headingsOf(text: string): { readonly headings: Heading[]; readonly rule
     return parsed;
   };
   const slugs = new Slugs();
+  const hasAnchors = /<a\s/i.test(text);
   const headings: Heading[] = [];
   const rules = new Set<number>();
   /** Anchors that stand alone, as it seems before the next heading. */

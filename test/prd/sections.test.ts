@@ -2,7 +2,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import GithubSlugger from "github-slugger";
-import MarkdownIt from "markdown-it";
 import { outlineOf, Slugs } from "../../src/prd/section.ts";
 import { PRD } from "./document.ts";
 
@@ -115,60 +114,5 @@ describe("a hostile document is read:", () => {
     }),
   )("%s", (_name, text) => {
     expect(outlineOf(text).sections.length).toBeLessThanOrEqual(20_000);
-  });
-});
-
-describe("a text without anchors", () => {
-  const words = fc.constantFrom("a", "b", "a", "three words here");
-  const line = fc.oneof(
-    words.map((title) => `# ${title}`),
-    words.map((title) => `## ${title} ##`),
-    fc.constantFrom(
-      "",
-      "",
-      "===",
-      "---",
-      "***",
-      "```",
-      "~~~",
-      "    code",
-      "<div>",
-      "</div>",
-      "<!--",
-      "-->",
-      "| a |",
-      "| - |",
-    ),
-    fc.constantFrom("- ", "1. ", "> ", "  - ", "> > ", "- - ", "   ").chain((mark) => words.map((text) => mark + text)),
-    fc.constantFrom("- # ", "> # ", "1. ## ", ">     # ", "-\t# ").chain((mark) => words.map((text) => mark + text)),
-    fc.constantFrom("[a]: b", "[a]:", "\\# no", "a\\", "&#35; x", "\t# x"),
-    words,
-  );
-
-  test("has the headings that the whole parser finds in it, and the numbers of those inside other blocks count", () => {
-    fc.assert(
-      fc.property(fc.array(line, { maxLength: 30 }), (lines) => {
-        // Front matter is another matter.
-        const text = ["x", ...lines].join("\n");
-        const tokens = new MarkdownIt({ html: true }).parse(text, {});
-        const titles = tokens.flatMap(({ type }, i) => (type === "heading_open" ? [tokens[i + 1]?.content ?? ""] : []));
-        // What markup says is not the question here.
-        const arePlain = titles.every((title) => /^[a-z ]*$/.test(title));
-        const slugs = new Slugs();
-        const expected = tokens.flatMap(({ type, tag, level, map }, i) => {
-          if (type !== "heading_open") return [];
-          const slug = slugs.next(tokens[i + 1]?.content ?? "");
-          const anchor = arePlain ? slug : "";
-          return level > 0
-            ? []
-            : [{ anchor, level: Number(tag.slice(1)), from: (map?.[0] ?? 0) + 1, heading_end: map?.[1] }];
-        });
-        const found = outlineOf(text).sections.map(({ anchor, level, lines: [from], heading_end }) => {
-          return { anchor: arePlain ? anchor : "", level, from, heading_end };
-        });
-        expect(found).toEqual(expected as typeof found);
-      }),
-      { numRuns: 3000 },
-    );
   });
 });
