@@ -22,14 +22,16 @@ export type TaskWish =
   | "any";
 
 /** More than this nobody reads; typing another letter narrows it. */
-const MOST = 200;
+const MOST = 100;
 
 /** The tasks that a call can mean and whose ids begin with `prefix`. Reads only, and makes no file. */
 export async function tasksFor(wish: TaskWish, prefix: string, context: Context): Promise<Known[]> {
   const agent_id = context.actor();
   const seen = await look(context, "read", agent_id);
   const found: Known[] = [];
-  for (const { value, about } of wanted(wish, seen, agent_id)) {
+  // Without a letter typed the first are what is shown; with one, whichever begins with it.
+  const enough = prefix === "" ? MOST : Number.POSITIVE_INFINITY;
+  for (const { value, about } of wanted(wish, seen, agent_id, enough)) {
     if (!value.startsWith(prefix)) continue;
     found.push({ value, about });
     if (found.length === MOST) break;
@@ -37,11 +39,11 @@ export async function tasksFor(wish: TaskWish, prefix: string, context: Context)
   return found;
 }
 
-function* wanted(wish: TaskWish, seen: Look, agent_id: string | undefined): Generator<Known> {
+function* wanted(wish: TaskWish, seen: Look, agent_id: string | undefined, enough: number): Generator<Known> {
   if (wish === "claimable" || wish === "reviewable") {
     const kind = wish === "claimable" ? "work" : "review";
     const taking = { kind, ...(agent_id === undefined ? {} : { agent_id }) } as const;
-    for (const { task } of offersFor(seen, taking, undefined, Number.POSITIVE_INFINITY)) {
+    for (const { task } of offersFor(seen, taking, undefined, enough)) {
       yield { value: task.id, about: task.title };
     }
     return;
