@@ -60,6 +60,7 @@ describe("a call that is wrong is refused with exit status 2:", () => {
     ["task frobnicate", 'Unknown command "frobnicate" of `lodestar task`.'],
     ["frobnicate --odd", 'Unknown command "frobnicate".'],
     ["msg markread defect", 'Unknown command "markread" of `lodestar msg`. Did you mean `lodestar msg mark-read`?'],
+    ["msg mark_read defect", 'Unknown command "mark_read" of `lodestar msg`. Did you mean `lodestar msg mark-read`?'],
     ["status now", 'Unexpected argument "now".'],
     ["task claim F1 --lable a", "Unknown option --lable for `lodestar task claim`. Did you mean --label?"],
     ["task claim F1 -json", "Unknown option -json for `lodestar task claim`. Did you mean --json?"],

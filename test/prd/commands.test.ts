@@ -166,7 +166,11 @@ test("status counts again whenever the document, the spec or an outcome changed,
   expect(await drifted()).toBe(0);
   here.write("PRD.md", edit("- Renew: only", "- Renew: just"));
   expect(await drifted()).toBe(1);
+  await ok(here, "prd", "accept", "L");
+  expect(await drifted()).toBe(0);
   here.write("PRD.md", PRD);
+  expect(await drifted()).toBe(1);
+  await ok(here, "prd", "accept", "L");
   expect(await drifted()).toBe(0);
   here.git("rm", "-q", "PRD.md");
   expect(await drifted()).toBe(3);

@@ -120,3 +120,31 @@ test(`T3: after edits of statuses alone, dependents stand as in an index made an
     { seed, numRuns: 400 },
   );
 });
+
+test("what was worked out from a state of the spec that is over is not kept, and a change of product context forgets it", async () => {
+  const spec = async (cited: string, title = "x") => {
+    const read = await readSpec(
+      Buffer.from(
+        `tasks:\n  T:\n    title: ${title}\n    status: ready\n    prd: {source: PRD.md, refs: [{anchor: '${cited}'}]}\n`,
+      ),
+    );
+    if (!read.ok) throw new Error(JSON.stringify(read.problems));
+    return read.spec;
+  };
+  const index = SpecIndex.memory();
+  const take = async (cited: string, key: string, title?: string) => {
+    index.refresh(await spec(cited, title), { key, settled: true, digest: "" });
+    const header = index.header();
+    if (header === undefined) throw new Error("There is no header.");
+    return header;
+  };
+  const first = await take("#a", "1");
+  index.memoriseOfAll("one", first);
+  expect(index.recallOfAll()).toBe("one");
+  await take("#a", "2", "y");
+  expect(index.recallOfAll()).toBe("one");
+  await take("#b", "3", "y");
+  expect(index.recallOfAll()).toBeUndefined();
+  index.memoriseOfAll("late", first);
+  expect(index.recallOfAll()).toBeUndefined();
+});
