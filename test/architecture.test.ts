@@ -31,7 +31,7 @@ const ROOTS = ["main.ts", "wire.ts"];
 
 const RULES: Readonly<Record<string, Rule>> = {
   core: { ours: ["core/", "../package.json"], packages: ["@sinclair/typebox"] },
-  spec: { ours: ["core/", "spec/"], packages: [BUILT_IN, "yaml"] },
+  spec: { ours: ["core/", "spec/"], packages: [BUILT_IN, "yaml", "bun:ffi"] },
   lease: { ours: ["core/", "lease/"], packages: [] },
   prd: { ours: ["core/", "prd/"], packages: [BUILT_IN, "diff", "github-slugger", "markdown-it"] },
   git: { ours: ["core/", "git/"], packages: [BUILT_IN] },

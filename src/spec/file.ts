@@ -1,4 +1,5 @@
 import {
+  type BigIntStats,
   closeSync,
   existsSync,
   fchmodSync,
@@ -18,7 +19,8 @@ import { basename, dirname, join } from "node:path";
 import { writeError } from "../core/errors.ts";
 import { fault } from "../core/fault.ts";
 import { type Millis, SECOND } from "../core/time.ts";
-import { keyFrom, type SpecKey, specKey } from "./key.ts";
+import { keyFrom, type SpecKey } from "./key.ts";
+import type { Swap } from "./swap.ts";
 
 export interface SaveRequest {
   /** Real path, symlinks followed (S2). */
@@ -74,6 +76,8 @@ export async function saveSpec(request: SaveRequest): Promise<Saved> {
   const warnings: string[] = [];
   let handle: number | undefined;
   try {
+    // Loaded now: nothing may come between the last look and the exchange.
+    const { swap } = await import("./swap.ts");
     for (const left of leftovers(request.path)) rmSync(left, { force: true });
     fault("before-temp");
     handle = openSync(temp, "wx", 0o666);
@@ -85,12 +89,15 @@ export async function saveSpec(request: SaveRequest): Promise<Saved> {
     const ours = fstatSync(handle, { bigint: true });
     fault("after-fsync");
     await gitIsQuiet(request);
-    if (specKey(request.path) !== request.expected) {
+    const before = statSync(request.path, { bigint: true, throwIfNoEntry: false });
+    const isExpected = (found: BigIntStats | undefined): boolean =>
+      (found === undefined ? undefined : keyFrom(found)) === request.expected;
+    const goes = isExpected(before);
+    if (goes) fault("before-rename");
+    if (!goes || !put(temp, request.path, before, ours, swap)) {
       unlinkSync(temp);
       return { kind: "changed" };
     }
-    fault("before-rename");
-    renameSync(temp, request.path);
     fault("after-rename");
     syncFolder(folder);
     // Of our own inode, not of the path: a stranger's file that is there by now must not be taken for ours. Nor ours with a
@@ -158,6 +165,35 @@ function canChown(handle: number, uid: number, gid: number): boolean {
 function stampUniquely(handle: number, now: Millis): void {
   const seconds = (now + Math.random()) / 1000;
   futimesSync(handle, seconds, seconds);
+}
+
+/**
+ * Puts a file in the place of the one that was seen there. Where files can be exchanged, what was replaced is looked at once more: if
+ * somebody came after the last look, theirs goes back. Elsewhere that window stays, some microseconds wide.
+ *
+ * @param ours what `temp` is.
+ * @returns false when another was there, or none; what `temp` is then, may be thrown away.
+ */
+function put(temp: string, path: string, seen: BigIntStats | undefined, ours: BigIntStats, swap: Swap): boolean {
+  if (seen === undefined || !swap(temp, path)) {
+    // Git may just have taken it away: it must not find ours where it puts its own.
+    if (seen !== undefined && !existsSync(path)) return false;
+    renameSync(temp, path);
+    return true;
+  }
+  if (isSame(seen, statSync(temp, { bigint: true }))) {
+    unlinkSync(temp);
+    return true;
+  }
+  swap(temp, path);
+  // Ours came back, unless yet another had taken its place: of two strangers the later one stays.
+  if (statSync(temp, { bigint: true }).ino !== ours.ino) swap(temp, path);
+  return false;
+}
+
+/** The same file with the same content, as far as its times tell: an exchange gives both a new ctime. */
+function isSame(a: BigIntStats, b: BigIntStats): boolean {
+  return a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs;
 }
 
 async function gitIsQuiet({ git_index_lock: lock, now }: SaveRequest): Promise<void> {
