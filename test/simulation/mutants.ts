@@ -120,8 +120,14 @@ export const MUTANTS: readonly Mutant[] = [
       },
       {
         file: "spec/file.ts",
-        find: '    fault("before-rename");',
-        replace: '    await (globalThis as any).simulatedYield?.();\n    fault("before-rename");',
+        find: '    if (goes) fault("before-rename");',
+        replace: '    await (globalThis as any).simulatedYield?.();\n    if (goes) fault("before-rename");',
+      },
+      // Where files can be exchanged, the look after the exchange finds what a lock would have kept out.
+      {
+        file: "spec/file.ts",
+        find: "if (seen === undefined || !swap(temp, path)) {",
+        replace: "if (swap !== undefined) {",
       },
     ],
   },
@@ -138,8 +144,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "spec/file.ts",
-        find: "if (specKey(request.path) !== request.expected) {",
-        replace: "if (specKey(request.path) === undefined) {",
+        find: "const goes = isExpected(before);",
+        replace: "const goes = before !== undefined || isExpected(before);",
       },
     ],
   },
