@@ -69,6 +69,16 @@ export const CODES = {
     retriable: false,
     hint: "A person must look at the runtime that the repository names before it is used.",
   },
+  RUNTIME_MOVED: {
+    exit: 1,
+    retriable: false,
+    hint: "Merge the branch whose spec names the runtime in details, or ask who moved it; `lodestar runtime status` tells which is used here.",
+  },
+  RUNTIME_NOT_MIGRATED: {
+    exit: 1,
+    retriable: false,
+    hint: "`lodestar runtime migrate` prepares the database and writes the project's id into the spec; commit that.",
+  },
   RUNTIME_TRACKED: {
     exit: 1,
     retriable: false,

@@ -103,10 +103,24 @@ export interface RuntimeStore {
   snapshot(): Promise<RuntimeSnapshot>;
   /**
    * Puts a snapshot back into a runtime that holds nothing, all of it or none. Tokens, event numbers and the clock go on from whichever
-   * is further, here or there; leases keep the instant at which they expire; no event is appended. `own`: idempotency keys of the very
-   * call that restores, which may be there.
+   * is further, here or there; leases keep the instant at which they expire; no event is appended.
+   *
+   * @param own idempotency keys of the very call that restores, which may be there.
+   * @param replacing a runtime that was retired in favour of this place counts as holding nothing, and is open again afterwards.
    */
-  restore(snapshot: RuntimeSnapshot, own: readonly string[]): Promise<RestoreResult>;
+  restore(snapshot: RuntimeSnapshot, own: readonly string[], replacing?: string): Promise<RestoreResult>;
+  /**
+   * Closes the runtime for writing, because it goes on elsewhere, and answers what it holds at that very moment: nothing that was
+   * written is missing there, and whatever comes later is refused (`RUNTIME_MOVED`), also from who has it open. Reads go on.
+   * Repeated, it names the new place.
+   *
+   * @param moved_to where, as people may read it: a path, or a URL without its password.
+   */
+  retire(moved_to: string): Promise<RuntimeSnapshot>;
+  /** Opens a retired runtime for writing again. */
+  revive(): Promise<void>;
+  /** Remembers which repository the runtime is for, in the place of what it remembers. */
+  belong(home: RuntimeHome): Promise<void>;
   /** Full check of the store's own integrity; problems as sentences. */
   inspect(): Promise<readonly string[]>;
   info(): Promise<RuntimeInfo>;
@@ -117,6 +131,13 @@ export interface RuntimeInfo {
   /** Made when the runtime was made: an index that mirrors outcomes knows by it whether they are this runtime's. */
   readonly runtime_id: string;
   readonly schema_version: number;
+  /** The program that keeps it, with its version, such as `SQLite 3.51.0`. */
+  readonly engine: string;
+  /** What time it is there. */
+  readonly now: Millis;
+  readonly home?: RuntimeHome;
+  /** Where it went on, when it is retired. */
+  readonly moved_to?: string;
   /** How far the runtime's clock runs ahead of wall time because that stepped back (L5). */
   readonly clock_offset: Millis;
   readonly counts: {
@@ -126,6 +147,14 @@ export interface RuntimeInfo {
     readonly events: number;
     readonly outcomes: number;
   };
+}
+
+/** Which repository a runtime is for: how clones of other ones are told. */
+export interface RuntimeHome {
+  /** The first commit of its history. A fork has the same. */
+  readonly root_commit?: string;
+  /** Where it was cloned from, without anybody's name or password. */
+  readonly origin?: string;
 }
 
 /** The caller-chosen key and a hash of the input that it stands for. */
@@ -191,6 +220,8 @@ export interface Observation {
   readonly last_seq: number;
   readonly version: number;
   readonly retention: Retention;
+  /** The runtime is retired; this is where it went on. */
+  readonly moved_to?: string;
 }
 
 /** How long what grows is kept. */

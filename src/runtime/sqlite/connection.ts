@@ -6,7 +6,7 @@ import { ForeignRuntime } from "./foreign.ts";
 import { mapError, runtimeError } from "./map.ts";
 import { identify, isCurrent, migrate } from "./migrate.ts";
 import { Sql } from "./sql.ts";
-import { ReadStep, WriteStep } from "./step.ts";
+import { ReadStep, type WriteOptions, WriteStep } from "./step.ts";
 
 export interface ConnectionOptions {
   readonly path: string;
@@ -57,11 +57,11 @@ export class Connection {
   }
 
   /** One change, whole or not at all; durable when this returns (L6). */
-  write<T>(change: (step: WriteStep) => T): T {
+  write<T>(change: (step: WriteStep) => T, options?: WriteOptions): T {
     return this.#guarded(() => {
       const sql = this.#beginWrite();
       try {
-        const step = WriteStep.begin(sql, this.#options.clock);
+        const step = WriteStep.begin(sql, this.#options.clock, options);
         const result = change(step);
         step.finish();
         sql.run("commit");

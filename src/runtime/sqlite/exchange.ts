@@ -1,7 +1,9 @@
+import { movedError } from "../retired.ts";
 import { type RestoreResult, type RuntimeSnapshot, type SnapshotLease, snapshotProblems } from "../snapshot.ts";
 import { allAgents, insertAgent } from "./agents.ts";
-import { renewId } from "./clear.ts";
+import { clear, renewId } from "./clear.ts";
 import { allEvents, insertEvent } from "./events.ts";
+import { revive } from "./home.ts";
 import { allKeys, insertKey } from "./idempotency.ts";
 import { allMessages, insertMessage } from "./messages.ts";
 import { outbox, outcomesSince, record, restoreOutbox } from "./outcomes.ts";
@@ -54,10 +56,22 @@ export function snapshot(step: ReadStep | WriteStep): RuntimeSnapshot {
  * the runtime's, so that a decision made before is seen to be stale; the runtime gets another id, so that no index mirrors the old one.
  *
  * @param own keys of the very call that restores: what they hold does not count as occupying the runtime.
+ * @param replacing what a runtime holds that was retired in favour of this place does not count either: it went there, and comes back.
  */
-export function restore(step: WriteStep, from: RuntimeSnapshot, own: readonly string[]): RestoreResult {
+export function restore(
+  step: WriteStep,
+  from: RuntimeSnapshot,
+  own: readonly string[],
+  replacing: string | undefined,
+): RestoreResult {
   const problems = snapshotProblems(from);
   if (problems.length > 0) return { kind: "invalid", problems };
+  const { moved_to } = step.runtime;
+  if (typeof moved_to === "string") {
+    if (moved_to !== replacing) throw movedError(step.sql.db.filename, moved_to);
+    clear(step);
+    revive(step);
+  }
   const held = snapshot(step);
   const others = held.idempotency.filter(({ key }) => !own.includes(key));
   const holds = countsOf({ ...held, idempotency: others });

@@ -2,10 +2,11 @@ import { type Random, randomDigits } from "../../core/ids.ts";
 import type { Millis } from "../../core/time.ts";
 import first from "./migrations/0001-runtime.sql" with { type: "text" };
 import second from "./migrations/0002-messages.sql" with { type: "text" };
+import third from "./migrations/0003-home.sql" with { type: "text" };
 import type { Sql } from "./sql.ts";
 
 /** Numbered and never edited after release: `user_version` counts how many of them a file has. */
-const MIGRATIONS: readonly string[] = [first, second];
+const MIGRATIONS: readonly string[] = [first, second, third];
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
 /** "LdSr": marks the file as ours (https://sqlite.org/fileformat2.html, offset 68). */

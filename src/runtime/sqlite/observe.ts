@@ -8,6 +8,7 @@ import { SCHEMA_VERSION } from "./migrate.ts";
 import { findOutcome, outcomesSince } from "./outcomes.ts";
 import type { Sql } from "./sql.ts";
 import { type ReadStep, retentionOf } from "./step.ts";
+import { readRecord } from "./values.ts";
 
 // Given back by this agent, and held by nobody since; claims that were stepped back do not count.
 const RELEASED = `
@@ -48,6 +49,7 @@ export function observe(
     last_seq: runtime.last_seq,
     version: runtime.last_version,
     retention: retentionOf(runtime),
+    ...movedTo(runtime),
   };
 }
 
@@ -84,10 +86,14 @@ function describe(step: ReadStep, key: TaskKey): Omit<RuntimeTask, "message_coun
   };
 }
 
-export function info({ sql, runtime }: ReadStep): RuntimeInfo {
+export function info({ sql, runtime, now }: ReadStep): RuntimeInfo {
   return {
     runtime_id: runtime.runtime_id,
     schema_version: SCHEMA_VERSION,
+    engine: `SQLite ${sql.get<{ version: string }>("select sqlite_version() as version")?.version ?? ""}`,
+    now,
+    ...(typeof runtime.home === "string" ? { home: readRecord(runtime.home) } : {}),
+    ...movedTo(runtime),
     clock_offset: runtime.clock_offset,
     counts: {
       agents: count(sql, "agent where left_at is null"),
@@ -98,6 +104,8 @@ export function info({ sql, runtime }: ReadStep): RuntimeInfo {
     },
   };
 }
+
+const movedTo = ({ moved_to }: ReadStep["runtime"]) => (typeof moved_to === "string" ? { moved_to } : {});
 
 function count(sql: Sql, from: string): number {
   return sql.get<{ count: number }>(`select count(*) as count from ${from}`)?.count ?? 0;

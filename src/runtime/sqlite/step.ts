@@ -1,5 +1,6 @@
 import type { Clock, Millis } from "../../core/time.ts";
 import { HOUR } from "../../core/time.ts";
+import { movedError } from "../retired.ts";
 import type { RuntimeSnapshot } from "../snapshot.ts";
 import type { NewEvent, Retention } from "../store.ts";
 import { prune } from "./prune.ts";
@@ -18,6 +19,9 @@ interface RuntimeRow {
   /** Absent in an older file that is only read. */
   readonly keep_events?: Millis | null;
   readonly keep_messages?: Millis | null;
+  /** JSON. */
+  readonly home?: string | null;
+  readonly moved_to?: string | null;
 }
 
 /** How long things are kept, as this runtime was told. */
@@ -56,6 +60,13 @@ export class ReadStep {
     const row = readRuntime(sql);
     return new ReadStep(sql, row, timeOf(row, clock.now()));
   }
+}
+
+export interface WriteOptions {
+  /** Looks at what has expired or is to be cleared out. */
+  readonly sweep?: boolean;
+  /** Goes on where the runtime is retired, too. */
+  readonly retired?: boolean;
 }
 
 const EXPIRE = `
@@ -101,12 +112,17 @@ export class WriteStep {
     this.#lastNow = now;
   }
 
-  /** Call it with the write lock held. Leases whose time is over get their `task.expired` here, once. */
-  static begin(sql: Sql, clock: Clock, options: { readonly sweep: boolean } = { sweep: true }): WriteStep {
+  /**
+   * Call it with the write lock held. Leases whose time is over get their `task.expired` here, once.
+   * @throws LodestarError `RUNTIME_MOVED`, unless what is retired may be changed too.
+   */
+  static begin(sql: Sql, clock: Clock, { sweep = true, retired = false }: WriteOptions = {}): WriteStep {
     const row = readRuntime(sql);
+    const isRetired = typeof row.moved_to === "string";
+    if (isRetired && !retired) throw movedError(sql.db.filename, row.moved_to ?? "");
     const wall = clock.now();
     const step = new WriteStep(sql, row, timeOf(row, wall), wall);
-    if (options.sweep) {
+    if (sweep && !isRetired) {
       step.#expire();
       step.#prune();
     }

@@ -137,9 +137,21 @@ export class SqliteStore implements runtime.RuntimeStore {
     const { snapshot } = await import("./exchange.ts");
     return this.#file.read(snapshot);
   }
-  async restore(from: RuntimeSnapshot, own: readonly string[]) {
+  async restore(from: RuntimeSnapshot, own: readonly string[], replacing?: string) {
     const { restore } = await import("./exchange.ts");
-    return this.#file.write((step) => restore(step, from, own));
+    return this.#file.write((step) => restore(step, from, own, replacing), { retired: replacing !== undefined });
+  }
+  async retire(moved_to: string) {
+    const { retire } = await import("./home.ts");
+    return this.#file.write((step) => retire(step, moved_to), { retired: true });
+  }
+  async revive() {
+    const { revive } = await import("./home.ts");
+    this.#file.write(revive, { retired: true });
+  }
+  async belong(home: runtime.RuntimeHome) {
+    const { belong } = await import("./home.ts");
+    this.#file.write((step) => belong(step, home));
   }
   async inspect() {
     return this.#file.use(inspect);
