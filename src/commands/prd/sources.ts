@@ -151,10 +151,3 @@ export function citing({ index, schedule }: Look): Citing[] {
 export function citingAhead(seen: Look): Citing[] {
   return citing(seen).filter(({ task }) => seen.schedule.standing(task.id)?.status !== "verified");
 }
-
-/** How many of these tasks have drifted. */
-export async function countDrifted(sources: Sources, tasks: readonly Citing[]): Promise<number> {
-  let drifted = 0;
-  for (const { prd } of tasks) if ((await sources.judge(prd)).drift !== "same") drifted += 1;
-  return drifted;
-}

@@ -1,9 +1,13 @@
+import { join } from "node:path";
 import { counted } from "../../core/counted.ts";
 import { LodestarError } from "../../core/errors.ts";
+import { quote } from "../../core/shell.ts";
+import type { SectionDrift } from "../../prd/drift.ts";
 import type { Context } from "../context.ts";
 import type { Look } from "../look.ts";
-import { citingAhead, countDrifted, openSources } from "../prd/sources.ts";
-import type { Check } from "./examine.ts";
+import { SAID, sectionSaid } from "../prd/shapes.ts";
+import { citingAhead, openSources, type Sources } from "../prd/sources.ts";
+import { type Check, fileName, more, SHOWN } from "./examine.ts";
 
 /** Whether the product documents that tasks still to be verified cite are there, in the repository, and say what they said. */
 export async function examinePrd(context: Context, seen: Look, checks: Check[]): Promise<void> {
@@ -25,18 +29,42 @@ export async function examinePrd(context: Context, seen: Look, checks: Check[]):
     });
   }
   const readable = tasks.filter(({ prd }) => !unreadable.has(prd.source));
-  const drifted = await countDrifted(sources, readable);
-  if (drifted > 0)
+  let drifted = 0;
+  for (const { task, prd } of readable) {
+    const { drift, sections } = await sources.judge(prd);
+    if (drift === "same") continue;
+    drifted += 1;
+    if (drifted > SHOWN) continue;
+    const changed = sections.filter((section) => section.drift !== "same");
+    const what = changed.length === 0 ? `${prd.source} ${SAID[drift]}` : changed.map(sectionSaid).join(", ");
     checks.push({
       name: "prd",
       status: "warn",
-      message: `${counted(drifted, "task")} ${drifted === 1 ? "cites a section that has" : "cite sections that have"} changed`,
-      fix: "`lodestar prd check` names them; `lodestar prd show ID --diff`, then `lodestar prd accept ID`",
+      message: `${task.id} cites what has changed: ${what}`,
+      fix: `\`lodestar prd show ${quote(task.id)} --diff\`, then \`lodestar prd accept ${quote(task.id)}\``,
+      ...(await placeOf(context, sources, prd.source, changed)),
     });
-  else if (unreadable.size === 0 && tasks.length > 0)
+  }
+  more("prd", "warn", drifted, checks);
+  if (drifted === 0 && unreadable.size === 0 && tasks.length > 0)
     checks.push({
       name: "prd",
       status: "pass",
       message: `Nothing changed in what ${counted(tasks.length, "task")} ${tasks.length === 1 ? "cites" : "cite"}`,
     });
+}
+
+/** The document, and the heading of the first of these sections that is still there. */
+async function placeOf(
+  context: Context,
+  sources: Sources,
+  source: string,
+  changed: readonly SectionDrift[],
+): Promise<Pick<Check, "file" | "line">> {
+  const found = sources.need(source);
+  const file = fileName(context.place.worktree, join(context.worktree, found.name));
+  if (changed.length === 0) return { file };
+  const book = await sources.book(found);
+  const [section] = changed.flatMap((drift) => book.at(drift) ?? []);
+  return section === undefined ? { file } : { file, line: section.lines[0] };
 }

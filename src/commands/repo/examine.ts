@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { counted } from "../../core/counted.ts";
 import { LodestarError } from "../../core/errors.ts";
 import { findCycle } from "../../core/graph.ts";
@@ -15,8 +15,10 @@ import { isTracked, trackedFiles } from "../../git/tracked.ts";
 import { branchExists, worktreeExists } from "../../git/worktree.ts";
 import { leftovers } from "../../spec/file.ts";
 import { SpecIndex } from "../../spec/index.ts";
+import { readSpecBytes } from "../../spec/key.ts";
 import { type LockDamage, lockDamage } from "../../spec/lock.ts";
 import type { Problem } from "../../spec/model.ts";
+import { Places } from "../../spec/places.ts";
 import type { Context } from "../context.ts";
 import { type Look, look } from "../look.ts";
 import { isHeld, missingEdit } from "../outcome.ts";
@@ -26,27 +28,61 @@ export interface Check {
   status: "pass" | "warn" | "fail" | "info";
   message: string;
   fix?: string;
+  /** From the worktree's root, with slashes; absolute when it lies elsewhere. */
+  file?: string;
+  line?: number;
+  column?: number;
 }
 
-const SHOWN = 10;
+export const SHOWN = 10;
+
+/** Where in the spec a task, or a value in it, stands. */
+type Where = (task_id: string, ...path: (string | number)[]) => Pick<Check, "file" | "line" | "column">;
 
 /** Looks at everything; changes nothing. */
 export async function examine(context: Context): Promise<Check[]> {
   const checks: Check[] = [{ name: "repository", status: "pass", message: context.place.root }];
   const seen = await examineSpec(context, checks);
+  const where = whereIn(context);
   if (seen !== undefined) {
-    examineDependencies(seen, checks);
-    examineCycles(seen, checks);
+    examineDependencies(seen, where, checks);
+    examineCycles(seen, where, checks);
     if (seen.index.hasPrd()) await (await import("./examine-prd.ts")).examinePrd(context, seen, checks);
   }
   const isUsable = await examineRuntime(context, checks);
-  if (seen !== undefined && isUsable) await examineStep(context, seen, checks);
+  if (seen !== undefined && isUsable) await examineStep(context, seen, where, checks);
   examineFiles(context, checks);
   return checks;
 }
 
+/** The file is read for the first place that is asked for. */
+function whereIn({ spec: { paths }, place, clock }: Context): Where {
+  let places: Places | undefined;
+  const file = fileName(place.worktree, paths.spec);
+  return (task_id, ...path) => {
+    places ??= new Places(readSpecBytes(paths.spec, clock.now())?.bytes ?? Buffer.alloc(0));
+    return { file, ...places.find(task_id, ...path) };
+  };
+}
+
+/** A file as CI names it. */
+export function fileName(worktree: string, path: string): string {
+  const inside = relative(worktree, path);
+  const name = isAbsolute(inside) || inside.split(sep)[0] === ".." ? path : inside;
+  return name.split(sep).join("/");
+}
+
 async function examineSpec(context: Context, checks: Check[]): Promise<Look | undefined> {
-  const { paths } = context.spec;
+  const file = fileName(context.place.worktree, context.spec.paths.spec);
+  const found = ({ line, column, message, hint }: Problem): Check => ({
+    name: "spec",
+    status: "fail",
+    message,
+    fix: hint,
+    file,
+    line,
+    column,
+  });
   try {
     // The spec alone: what is wrong with the runtime is told under its own name.
     const index = await context.spec.index("read");
@@ -54,15 +90,14 @@ async function examineSpec(context: Context, checks: Check[]): Promise<Look | un
     if (header === undefined) throw new LodestarError("INTERNAL", "The index has no header after it was refreshed.");
     if (header.broken.length === 0)
       checks.push({ name: "spec", status: "pass", message: counted(index.count(), "task") });
-    for (const problem of header.broken)
-      checks.push({ name: "spec", status: "fail", message: at(paths.spec, problem), fix: problem.hint });
+    checks.push(...header.broken.map(found));
     return await lookQuietly(context, index, header);
   } catch (error) {
     if (!(error instanceof LodestarError)) throw error;
     const problems = (error.details.problems ?? []) as Problem[];
-    if (problems.length === 0) checks.push({ name: "spec", status: "fail", message: error.message, fix: error.hint });
-    for (const problem of problems.slice(0, 100))
-      checks.push({ name: "spec", status: "fail", message: at(paths.spec, problem), fix: problem.hint });
+    if (problems.length === 0)
+      checks.push({ name: "spec", status: "fail", message: error.message, fix: error.hint, file });
+    checks.push(...problems.slice(0, 100).map(found));
     return undefined;
   }
 }
@@ -77,56 +112,69 @@ async function lookQuietly(context: Context, index: Look["index"], header: Look[
   }
 }
 
-const at = (path: string, { line, column, message }: Problem): string => `${path}:${line}:${column}: ${message}`;
-
-function examineDependencies({ index, schedule }: Look, checks: Check[]): void {
-  const missing: [id: string, need: string][] = [];
-  const dead: [id: string, need: string][] = [];
+function examineDependencies({ index, schedule }: Look, where: Where, checks: Check[]): void {
+  const missing: Edge[] = [];
+  const dead: Edge[] = [];
   for (const { task } of index.tasks()) {
     if (task.status === "deleted") continue;
-    for (const need of task.depends_on) {
+    for (const [nth, need] of task.depends_on.entries()) {
       const standing = schedule.standing(need);
-      if (standing === undefined) missing.push([task.id, need]);
-      else if (standing.status === "deleted" && !isSatisfied(standing.outcome)) dead.push([task.id, need]);
+      if (standing === undefined) missing.push({ id: task.id, need, nth });
+      else if (standing.status === "deleted" && !isSatisfied(standing.outcome)) dead.push({ id: task.id, need, nth });
     }
   }
-  if (missing.length > 0) {
+  for (const edge of missing.slice(0, SHOWN))
     checks.push({
       name: "dependencies",
       status: "fail",
-      message: `No such task: ${some(missing.map(arrow))}`,
-      fix: `${some(missing.map(without))}; or create the task`,
+      message: `No such task: ${arrow(edge)}`,
+      fix: `${without(edge)}; or create the task`,
+      ...where(edge.id, "depends_on", edge.nth),
     });
-  }
-  if (dead.length > 0) {
+  for (const edge of dead.slice(0, SHOWN))
     checks.push({
       name: "dependencies",
       status: "warn",
-      message: `Waiting for a task that was deleted before it was verified: ${some(dead.map(arrow))}`,
-      fix: `${some(dead.map(without))}; or bring it back: ${some([...new Set(dead.map(([, need]) => `\`lodestar task reopen ${quote(need)}\``))])}`,
+      message: `Waiting for a task that was deleted before it was verified: ${arrow(edge)}`,
+      fix: `${without(edge)}; or bring it back: \`lodestar task reopen ${quote(edge.need)}\``,
+      ...where(edge.id, "depends_on", edge.nth),
     });
-  }
+  more("dependencies", "fail", missing.length, checks);
+  more("dependencies", "warn", dead.length, checks);
   if (missing.length + dead.length === 0)
     checks.push({ name: "dependencies", status: "pass", message: "Every dependency is there" });
 }
 
-const arrow = ([id, need]: readonly [string, string]): string => `${id} → ${need}`;
-const without = ([id, need]: readonly [string, string]): string =>
-  `\`lodestar task update ${quote(id)} --remove-dep ${quote(need)}\``;
+/** What is found and not listed is counted. */
+export function more(name: string, status: Check["status"], found: number, checks: Check[]): void {
+  if (found > SHOWN) checks.push({ name, status, message: `and ${found - SHOWN} more of this kind` });
+}
+
+/** A task and one that it waits for, the nth in its list. */
+interface Edge {
+  readonly id: string;
+  readonly need: string;
+  readonly nth: number;
+}
+
+const arrow = ({ id, need }: Edge): string => `${id} → ${need}`;
+const without = ({ id, need }: Edge): string => `\`lodestar task update ${quote(id)} --remove-dep ${quote(need)}\``;
 
 /** Every cycle that can be told apart, each in full. */
-function examineCycles({ index }: Look, checks: Check[]): void {
+function examineCycles({ index }: Look, where: Where, checks: Check[]): void {
   const edges = new Map<string, readonly string[]>(index.edges());
   let found = 0;
   for (let cycle = findCycle(edges); cycle !== undefined && found < SHOWN; cycle = findCycle(edges)) {
     found += 1;
+    const [from = "", to = ""] = cycle;
+    const nth = index.task(from)?.task.depends_on.indexOf(to) ?? 0;
     checks.push({
       name: "cycles",
       status: "fail",
       message: cycle.join(" → "),
-      fix: `\`lodestar task update ${quote(cycle[0] ?? "")} --remove-dep ${quote(cycle[1] ?? "")}\` breaks it`,
+      fix: `${without({ id: from, need: to, nth })} breaks it`,
+      ...where(from, "depends_on", nth),
     });
-    const [from = "", to = ""] = cycle;
     edges.set(
       from,
       (edges.get(from) ?? []).filter((need) => need !== to),
@@ -208,18 +256,19 @@ async function examineRuntime(context: Context, checks: Check[]): Promise<boolea
 }
 
 /** Whether both planes say the same of every task, and what waits to be written. */
-async function examineStep(context: Context, { index, schedule }: Look, checks: Check[]): Promise<void> {
+async function examineStep(context: Context, { index, schedule }: Look, where: Where, checks: Check[]): Promise<void> {
   const before = checks.length;
   for (const { task, status, known } of [...schedule.differing()].slice(0, SHOWN)) {
-    const where = known?.branch === undefined || known.branch === "" ? "" : ` on ${known.branch}`;
+    const on = known?.branch === undefined || known.branch === "" ? "" : ` on ${known.branch}`;
     const isDue = known !== undefined && missingEdit(index, known, context.branch()) !== undefined;
     checks.push({
       name: "planes",
       status: "warn",
-      message: `${task.id}: the file says ${task.status}, the runtime says ${status}${where}`,
+      message: `${task.id}: the file says ${task.status}, the runtime says ${status}${on}`,
       fix: isDue
         ? "`lodestar doctor --fix` writes it"
         : `Merge ${known?.branch ?? "the branch"}, or send it back to work: \`lodestar task reopen ${quote(task.id)}\``,
+      ...where(task.id, "status"),
     });
   }
   const runtime = await context.runtimeIfAny();
