@@ -6,10 +6,11 @@ import type { Programs } from "./commands/programs.ts";
 import { LodestarError, unwritable } from "./core/errors.ts";
 import type { Random } from "./core/ids.ts";
 import { quote } from "./core/shell.ts";
-import { type Clock, DEFAULT_TTL, type Millis, parseTtl } from "./core/time.ts";
+import { type Clock, DEFAULT_TTL, type Millis, parseTtl, SECOND } from "./core/time.ts";
 import { isThere, lookAt, readPlain } from "./git/plain-file.ts";
 import { findPlace, mainPlace, type Place, readBranch, readHead, sharedFolder } from "./git/worktree.ts";
-import type { Idempotency, RuntimeStore } from "./runtime/store.ts";
+import type { Idempotency, RuntimeStore, Runtimes } from "./runtime/store.ts";
+import type { Conventions } from "./spec/model.ts";
 import { type SpecPaths, SpecPlane } from "./spec/plane.ts";
 
 /** What a face knows of the world around a call. */
@@ -86,6 +87,11 @@ class Wiring implements Context {
   #spec: SpecPlane | undefined;
   #store: RuntimeStore | undefined;
   #storeWritable = false;
+  #runtimes: Runtimes | undefined;
+  #unreachableUntil: Millis = 0;
+  readonly #onCommit = () => {
+    this.#committed = true;
+  };
   #committed = false;
   #patience: Millis | undefined;
   readonly #warnings: string[] = [];
@@ -191,17 +197,53 @@ class Wiring implements Context {
 
   get runtime_path(): string {
     const named = this.env.LODESTAR_RUNTIME;
-    if (named === undefined || named === "") return join(sharedFolder(this.place), "runtime.sqlite");
-    if (/^[a-z]+:\/\//i.test(named)) {
-      throw new LodestarError(
-        "USAGE",
-        `LODESTAR_RUNTIME names ${named.replace(/:.*/, "://…")}, which this version cannot use: it knows local SQLite files.`,
-        {
-          hint: "Give a path, or unset LODESTAR_RUNTIME.",
-        },
-      );
-    }
+    if (named === undefined || named === "" || IS_URL.test(named)) return this.#ownPath;
     return isAbsolute(named) ? named : resolve(this.cwd, named);
+  }
+
+  get #ownPath(): string {
+    return join(sharedFolder(this.place), "runtime.sqlite");
+  }
+
+  async runtimes(): Promise<Runtimes> {
+    const { LocalRuntimes } = await import("./runtime/runtimes.ts");
+    this.#runtimes ??= new LocalRuntimes({
+      ...{ env: this.env, cwd: this.cwd, clock: this.clock, random: this.random },
+      default_path: this.#ownPath,
+      repository: this.#repository,
+      conventions: await this.#conventions("read"),
+      onCommit: this.#onCommit,
+      ...this.#busyTimeout,
+    });
+    return this.#runtimes;
+  }
+
+  async elsewhere(mode: "read" | "write" = "read"): Promise<Runtimes | undefined> {
+    const named = this.env.LODESTAR_RUNTIME;
+    if (named !== undefined && named !== "") return IS_URL.test(named) ? this.runtimes() : undefined;
+    return (await this.#conventions(mode)).runtime === undefined ? undefined : this.runtimes();
+  }
+
+  /** What the spec wishes; while it cannot be read, what it wished last. */
+  async #conventions(mode: "read" | "write"): Promise<Conventions> {
+    const looked = this.#spec?.opened?.header();
+    if (looked !== undefined) return looked.project.conventions;
+    if (!this.initialized) return {};
+    try {
+      return (await this.spec.index(mode)).header()?.project.conventions ?? {};
+    } catch (cause) {
+      if (!(cause instanceof LodestarError)) throw cause;
+      const known = this.spec.opened?.header();
+      if (known !== undefined) return known.project.conventions;
+      const { TrustFile } = await import("./runtime/trust.ts");
+      // This repository uses a shared runtime, as it seems: its own file, where others are not seen, must not take its place.
+      if (new TrustFile(this.env).knows(this.#repository)) throw cause;
+      return {};
+    }
+  }
+
+  get #repository(): string {
+    return this.place.git?.common_dir ?? this.place.root;
   }
 
   get has_written(): boolean {
@@ -211,6 +253,8 @@ class Wiring implements Context {
   async runtime(): Promise<RuntimeStore> {
     if (this.#store !== undefined && this.#storeWritable) return this.#store;
     if (!this.initialized) throw notInitialized(this.cwd, this.problem);
+    const elsewhere = await this.elsewhere("write");
+    if (elsewhere !== undefined) return this.#openElsewhere(elsewhere);
     this.#store?.close();
     const path = this.runtime_path;
     await this.#beforeWriting(path);
@@ -222,6 +266,8 @@ class Wiring implements Context {
 
   async runtimeIfAny(): Promise<RuntimeStore | undefined> {
     if (this.#store !== undefined) return this.#store;
+    const elsewhere = await this.elsewhere();
+    if (elsewhere !== undefined) return this.#readElsewhere(elsewhere);
     const path = this.runtime_path;
     if (!isThere(path)) return undefined;
     const { ForeignRuntime, openRuntime } = await import("./runtime/sqlite/open.ts");
@@ -237,6 +283,31 @@ class Wiring implements Context {
     } catch (cause) {
       if (!(cause instanceof ForeignRuntime)) throw cause;
       this.warn(`${path} was written by another program; the next command that writes moves it aside.`);
+    }
+    return this.#store;
+  }
+
+  async #openElsewhere(runtimes: Runtimes): Promise<RuntimeStore> {
+    const { target, problem } = runtimes.choice;
+    if (target === undefined || problem !== undefined) throw problem;
+    this.closeRuntime();
+    this.#store = await runtimes.open(target, "write");
+    if (this.#store === undefined) throw new LodestarError("INTERNAL", `${runtimes.choice.where} was not opened.`);
+    this.#storeWritable = true;
+    return this.#store;
+  }
+
+  /** What cannot be asked is warned of, and the spec is all there is; only a call that is wrong itself is refused. */
+  async #readElsewhere(runtimes: Runtimes): Promise<RuntimeStore | undefined> {
+    const { target, problem } = runtimes.choice;
+    try {
+      if (target === undefined || problem !== undefined) throw problem;
+      if (this.clock.now() < this.#unreachableUntil) return undefined;
+      this.#store = await runtimes.open(target, "read");
+    } catch (cause) {
+      if (!(cause instanceof LodestarError) || cause.code === "USAGE") throw cause;
+      if (cause.code === "RUNTIME_UNREACHABLE") this.#unreachableUntil = this.clock.now() + UNREACHABLE_PAUSE;
+      this.warn(`Only the spec is seen, not who works on what: ${cause.message}`);
     }
     return this.#store;
   }
@@ -274,10 +345,11 @@ class Wiring implements Context {
 
   async #openOrMoveAside(path: string): Promise<RuntimeStore> {
     const { ForeignRuntime, moveAsideForeign, openRuntime } = await import("./runtime/sqlite/open.ts");
-    const onCommit = () => {
-      this.#committed = true;
+    const options = {
+      ...{ path, clock: this.clock, random: this.random, create: true },
+      onCommit: this.#onCommit,
+      ...this.#busyTimeout,
     };
-    const options = { path, clock: this.clock, random: this.random, create: true, onCommit, ...this.#busyTimeout };
     const open = (): RuntimeStore => {
       const store = openRuntime(options);
       if (store === undefined) throw new LodestarError("INTERNAL", `The runtime ${path} was not made.`);
@@ -412,6 +484,11 @@ class Wiring implements Context {
     if (!this.#warnings.includes(message)) this.#warnings.push(message);
   }
 }
+
+/** How long a runtime that did not answer is not asked again by the same call. */
+const UNREACHABLE_PAUSE: Millis = 5 * SECOND;
+
+const IS_URL = /^[a-z][a-z0-9+.-]*:\/\//i;
 
 const homeOf = (path: string, inode: number): string => `${inode} ${path}\n`;
 

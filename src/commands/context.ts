@@ -2,7 +2,7 @@ import type { LodestarError } from "../core/errors.ts";
 import type { Random } from "../core/ids.ts";
 import type { Clock, Millis } from "../core/time.ts";
 import type { Place } from "../git/worktree.ts";
-import type { Idempotency, RuntimeStore } from "../runtime/store.ts";
+import type { Idempotency, RuntimeStore, Runtimes } from "../runtime/store.ts";
 import type { SpecPlane } from "../spec/plane.ts";
 import type { AnyCommand } from "./command.ts";
 import type { Programs } from "./programs.ts";
@@ -35,7 +35,12 @@ export interface Context {
   branch(): string;
   /** The same branch, with its commit. */
   head(): { readonly branch: string; readonly commit?: string };
+  /** Where the runtime's file is, or would be where another kind of runtime is used. */
   readonly runtime_path: string;
+  /** Every runtime that this call could speak to, and which of them counts. */
+  runtimes(): Promise<Runtimes>;
+  /** The same where something else was chosen than a file; asked by every call, so nothing is loaded for the answer that it is not. */
+  elsewhere(): Promise<Runtimes | undefined>;
   /** Whether this call has changed the spec or the runtime yet (a heartbeat is no change). */
   readonly has_written: boolean;
   /** The runtime to write to; made when there is none. */

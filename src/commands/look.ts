@@ -65,6 +65,8 @@ export async function lookWith(
   if (!isMirrored && header.runtime_version > 0) seen = await runtime.observe({ ...where, since: 0 });
   const known = isMirrored ? [...index.mirrored<RecordedOutcome>(), ...seen.outcomes] : seen.outcomes;
   const schedule = new Schedule(index, known);
+  if (seen.moved_to !== undefined)
+    context.warn(`This runtime was moved to ${seen.moved_to}: what it says is of before, and it takes no more writes.`);
   if (mode === "write") await keepAsLongAs(header, seen, runtime);
   if (mode === "write" && seen.outcomes.length > MIRROR_LAG) bringMirrorUpToDate(index, header, schedule, seen);
   return { index, header, schedule, seen };

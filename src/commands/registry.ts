@@ -61,6 +61,10 @@ export const REGISTRY: Readonly<Record<string, () => Promise<{ default: AnyComma
   setup: () => import("./setup/setup.ts"),
   "mcp.serve": () => import("./mcp/serve.ts"),
   "mcp.tools": () => import("./mcp/tools.ts"),
+  "runtime.status": () => import("./runtime/status.ts"),
+  "runtime.trust": () => import("./runtime/trust.ts"),
+  "runtime.migrate": () => import("./runtime/migrate.ts"),
+  "runtime.copy": () => import("./runtime/copy.ts"),
 };
 
 /** Groups of commands, with a line on each. */
@@ -71,5 +75,6 @@ export const GROUPS: Readonly<Record<string, string>> = {
   mcp: "MCP: these commands as tools of an agent's client",
   msg: "Messages: to an agent, or in a task's thread",
   prd: "Product documents: what tasks cite, and what became of it",
+  runtime: "Runtime: where it is kept, and how it moves",
   task: "Tasks: plan, claim, finish, verify",
 };

@@ -67,7 +67,7 @@ export const CODES = {
   RUNTIME_UNTRUSTED: {
     exit: 1,
     retriable: false,
-    hint: "A person must look at the runtime that the repository names before it is used.",
+    hint: "It is for a person to decide, who looks at what the spec names and types `lodestar runtime trust` at a terminal.",
   },
   RUNTIME_MOVED: {
     exit: 1,

@@ -4,6 +4,7 @@ import type { Millis } from "../core/time.ts";
 import type { Lease, LeaseKind } from "../lease/lease.ts";
 import type { RestoreResult, RuntimeSnapshot } from "./snapshot.ts";
 
+export type { ChosenBy, RuntimeChoice, Runtimes, RuntimeTarget } from "./choice.ts";
 export type {
   RestoreResult,
   RuntimeSnapshot,
@@ -112,13 +113,14 @@ export interface RuntimeStore {
   /**
    * Closes the runtime for writing, because it goes on elsewhere, and answers what it holds at that very moment: nothing that was
    * written is missing there, and whatever comes later is refused (`RUNTIME_MOVED`), also from who has it open. Reads go on.
-   * Repeated, it names the new place.
+   * Repeated for the same place it answers the same; for another one it is refused as every write is, so that of two moves one counts.
    *
    * @param moved_to where, as people may read it: a path, or a URL without its password.
+   * @param over the place that it was retired for before, where that is to count no longer.
    */
-  retire(moved_to: string): Promise<RuntimeSnapshot>;
-  /** Opens a retired runtime for writing again. */
-  revive(): Promise<void>;
+  retire(moved_to: string, over?: string): Promise<RuntimeSnapshot>;
+  /** Opens a runtime for writing again that was retired for that place; one that was not stays as it is. */
+  revive(moved_to: string): Promise<void>;
   /** Remembers which repository the runtime is for, in the place of what it remembers. */
   belong(home: RuntimeHome): Promise<void>;
   /** Full check of the store's own integrity; problems as sentences. */

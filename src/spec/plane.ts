@@ -65,6 +65,11 @@ export class SpecPlane {
     return specKey(this.paths.spec);
   }
 
+  /** The index as this has it open, without a look at the file. */
+  get opened(): SpecIndex | undefined {
+    return this.#index;
+  }
+
   /** Forgets what was opened; the next use opens again. */
   close(): void {
     this.#index?.close();

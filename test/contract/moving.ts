@@ -62,13 +62,17 @@ export function movingContract(open: Open): void {
     );
 
     test(
-      "a retired runtime is retired again for another place, and revived as it was",
+      "of two moves of one runtime the first counts, unless it is named as void; revived, it is as it was",
       one(async (bench) => {
         await bench.join("A1");
         const before = await bench.store.retire("elsewhere");
-        expect(await bench.store.retire("another place")).toEqual(before);
+        expect(await bench.store.retire("elsewhere")).toEqual(before);
+        await expect(bench.store.retire("another place")).rejects.toMatchObject({ code: "RUNTIME_MOVED" });
+        expect(await bench.store.retire("another place", "elsewhere")).toEqual(before);
         await expect(bench.join("A2")).rejects.toMatchObject({ details: { moved_to: "another place" } });
-        await bench.store.revive();
+        await bench.store.revive("elsewhere");
+        expect(await bench.store.info()).toMatchObject({ moved_to: "another place" });
+        await bench.store.revive("another place");
         expect(await bench.store.snapshot()).toEqual(before);
         expect(await bench.store.info()).not.toHaveProperty("moved_to");
         expect(await bench.observe()).not.toHaveProperty("moved_to");

@@ -125,14 +125,19 @@ test("T2, T3: deleting work that was verified elsewhere says so in the spec, and
 
 test("trust, counterexample 27: a committed runtime of a stranger is not spoken to, whatever an agent calls", async () => {
   let asked = 0;
-  using stranger = Bun.serve({
+  using stranger = Bun.listen({
+    hostname: "127.0.0.1",
     port: 0,
-    fetch: () => {
-      asked += 1;
-      return new Response("{}");
+    socket: {
+      open: (socket) => {
+        asked += 1;
+        socket.end();
+      },
+      data: () => {},
     },
   });
-  const spec = SPEC.replace("conventions: {}", `conventions: { runtime: "${stranger.url.href}" }`);
+  const url = `postgres://127.0.0.1:${stranger.port}/lodestar`;
+  const spec = SPEC.replace("conventions: {}", `conventions: { runtime: "${url}", project_id: p1 }`);
   const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {}, { spec });
   try {
     const [worktree] = world.worktrees as [Worktree];
@@ -140,7 +145,10 @@ test("trust, counterexample 27: a committed runtime of a stranger is not spoken 
       ["agent.join", { agent_id: "A1" }],
       ["task.next", { claim: true }],
       ["task.done", { task_id: "A" }],
+      ["runtime.trust", {}],
+      ["agent.join", { agent_id: "A1" }],
       ["status", {}],
+      ["doctor", { fix: true }],
     ] as const)
       await call(world, worktree, name, input);
     expect(asked).toBe(0);

@@ -60,8 +60,8 @@ const REPAIRS: readonly (readonly [what: string, mend: (context: Context) => Pro
   ["The merge driver", mendDriver],
   ["The hooks", mendHooks],
   ["The lock of the spec", mendLock],
-  ["The runtime", mendRuntime],
   ["Leftovers and index", mendIndex],
+  ["The runtime", mendRuntime],
   ["Outcomes", mendOutcomes],
   ["The outbox", mendOutbox],
 ];

@@ -46,7 +46,12 @@ export function describePostgresUrl(url: string): {
 } {
   const parts = parse(url);
   const { host, port, database, user } = settings(parts, {}, {});
-  return { host, port, database: database === "" ? user : database, has_password: parts.password !== undefined };
+  return {
+    host,
+    port,
+    database: database === "" ? user : database,
+    has_password: [parts.password, parts.query.password, parts.query.sslpassword].some(isGiven),
+  };
 }
 
 /**
@@ -63,6 +68,8 @@ export function readTarget(url: string, env: Env): Target {
   const { password: _none, ...rest } = found;
   return { ...rest, database, ...(password === undefined ? {} : { password }) };
 }
+
+const isGiven = (value: string | undefined) => value !== undefined && value !== "";
 
 interface Parts {
   readonly host?: string;
@@ -103,8 +110,7 @@ function decode(text: string): string {
 type Settings = Omit<Target, "password"> & { readonly password?: string };
 
 function settings({ query, ...url }: Parts, service: Readonly<Record<string, string>>, env: Env): Settings {
-  const pick = (...values: readonly (string | undefined)[]) =>
-    values.find((value) => value !== undefined && value !== "");
+  const pick = (...values: readonly (string | undefined)[]) => values.find(isGiven);
   const host = pick(url.host, query.host, service.host, env.PGHOST) ?? "localhost";
   const port = Number(pick(url.port, query.port, service.port, env.PGPORT) ?? DEFAULT_PORT);
   const user = pick(url.user, query.user, service.user, env.PGUSER) ?? userInfo().username;

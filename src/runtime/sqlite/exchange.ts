@@ -70,7 +70,7 @@ export function restore(
   if (typeof moved_to === "string") {
     if (moved_to !== replacing) throw movedError(step.sql.db.filename, moved_to);
     clear(step);
-    revive(step);
+    revive(step, moved_to);
   }
   const held = snapshot(step);
   const others = held.idempotency.filter(({ key }) => !own.includes(key));

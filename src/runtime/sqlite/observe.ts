@@ -89,7 +89,7 @@ function describe(step: ReadStep, key: TaskKey): Omit<RuntimeTask, "message_coun
 export function info({ sql, runtime, now }: ReadStep): RuntimeInfo {
   return {
     runtime_id: runtime.runtime_id,
-    schema_version: SCHEMA_VERSION,
+    schema_version: sql.get<{ user_version: number }>("pragma user_version")?.user_version ?? SCHEMA_VERSION,
     engine: `SQLite ${sql.get<{ version: string }>("select sqlite_version() as version")?.version ?? ""}`,
     now,
     ...(typeof runtime.home === "string" ? { home: readRecord(runtime.home) } : {}),

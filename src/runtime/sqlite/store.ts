@@ -141,13 +141,13 @@ export class SqliteStore implements runtime.RuntimeStore {
     const { restore } = await import("./exchange.ts");
     return this.#file.write((step) => restore(step, from, own, replacing), { retired: replacing !== undefined });
   }
-  async retire(moved_to: string) {
+  async retire(moved_to: string, over?: string) {
     const { retire } = await import("./home.ts");
-    return this.#file.write((step) => retire(step, moved_to), { retired: true });
+    return this.#file.write((step) => retire(step, moved_to, over), { retired: true });
   }
-  async revive() {
+  async revive(moved_to: string) {
     const { revive } = await import("./home.ts");
-    this.#file.write(revive, { retired: true });
+    this.#file.write((step) => revive(step, moved_to), { retired: true });
   }
   async belong(home: runtime.RuntimeHome) {
     const { belong } = await import("./home.ts");
