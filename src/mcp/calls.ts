@@ -1,4 +1,4 @@
-import type { CallToolResult } from "@modelcontextprotocol/server";
+import type { CallToolResult, Server } from "@modelcontextprotocol/server";
 import type { AnyCommand } from "../commands/command.ts";
 import { type Answer, execute, refusal } from "../commands/execute.ts";
 import { actionOf, callOf, type Tool } from "../commands/mcp/toolbox.ts";
@@ -21,9 +21,20 @@ export interface Session {
   agent: string | undefined;
   /** A joining that is under way: who sends several calls at once means the later ones to be of that agent. */
   joining: Promise<unknown> | undefined;
-  /** Calls under way. */
+  /** Requests under way. */
   calls: number;
+  /** Where to tell it something that it has not asked for just now. */
+  server: Server | undefined;
 }
+
+/** A conversation that begins. */
+export const newSession = (key: string | undefined): Session => ({
+  key,
+  agent: undefined,
+  joining: undefined,
+  calls: 0,
+  server: undefined,
+});
 
 /** Runs one command for a session, with planes that are opened for it alone. Never throws. */
 export async function run(
@@ -77,14 +88,11 @@ export async function callTool(
   signal: AbortSignal,
 ): Promise<CallToolResult> {
   let answer: Answer;
-  session.calls += 1;
   try {
     const { command, input } = callOf(tool, given);
     answer = await run(house, session, command, input, signal);
   } catch (cause) {
     answer = refusal(cause);
-  } finally {
-    session.calls -= 1;
   }
   house.log({ event: "called", message: `${tool.name} by ${session.agent ?? "-"}: ${answer.error?.code ?? "ok"}` });
   return resultOf(answer, house.tools);

@@ -4,8 +4,10 @@ import type { Context } from "../commands/context.ts";
 import { isLoopback, type Listening, listeningOf } from "../commands/mcp/listening.ts";
 import { LodestarError } from "../core/errors.ts";
 import { MINUTE, SECOND } from "../core/time.ts";
-import type { House, Session } from "./calls.ts";
+import { type House, newSession, type Session } from "./calls.ts";
+import { Line, Replay } from "./return.ts";
 import { serverOf } from "./server.ts";
+import { Watch } from "./watch.ts";
 
 /** One message may hold a plan of some thousand tasks. */
 const MOST_BYTES = 4 * 1024 * 1024;
@@ -16,6 +18,8 @@ const SILENCE = 60 * MINUTE;
 /** Requests that one address may make in a second, and in a burst: far above what agents do. */
 const RATE = 200;
 const BURST = 1000;
+/** A connection on which nothing comes or goes for so long is closed. */
+const SILENT_CONNECTION = 45 * SECOND;
 /** Addresses whose rate is remembered. */
 const MOST_ADDRESSES = 1024;
 
@@ -23,6 +27,7 @@ interface Open {
   readonly transport: WebStandardStreamableHTTPServerTransport;
   readonly close: () => Promise<void>;
   readonly session: Session;
+  readonly replay: Replay;
   spoke: number;
 }
 
@@ -51,8 +56,8 @@ function listen({ host, port }: Listening, answer: Answer): ReturnType<typeof Bu
       hostname: host,
       port,
       reusePort: false,
-      // A call may wait for minutes, a stream lasts as long as its session.
-      idleTimeout: 0,
+      // A stream says that it is alive every 15 s; who says nothing, nor finishes a request, does not keep a connection.
+      idleTimeout: SILENT_CONNECTION / SECOND,
       maxRequestBodySize: MOST_BYTES,
       development: false,
       fetch: (request, server) => answer(request, server.requestIP(request)?.address ?? ""),
@@ -71,6 +76,7 @@ function listen({ host, port }: Listening, answer: Answer): ReturnType<typeof Bu
 class Door {
   readonly #house: House;
   readonly #listening: Listening;
+  readonly #watch: Watch;
   readonly #sessions = new Map<string, Open>();
   readonly #buckets = new Map<string, { left: number; at: number }>();
   readonly #tokenHash: Buffer | undefined;
@@ -79,6 +85,7 @@ class Door {
   constructor(house: House, listening: Listening) {
     this.#house = house;
     this.#listening = listening;
+    this.#watch = new Watch(house);
     this.#tokenHash = listening.token === undefined ? undefined : hashOf(listening.token);
     this.port = listening.port;
   }
@@ -92,9 +99,12 @@ class Door {
     if (known === undefined && !(await this.#hasRoom())) return refuse(503, "There are too many sessions.");
     const open = known ?? (await this.#begin());
     open.spoke = this.#house.clock.now();
-    const response = await open.transport.handleRequest(request);
+    const line = new Line(request.signal);
+    const response = await open.replay.answering(line, () => open.transport.handleRequest(request));
+    const seen = request.headers.get("last-event-id");
+    if (request.method === "GET" && response.ok && seen !== null) open.replay.lineOf(seen)?.attach(request.signal);
     if (known === undefined && open.transport.sessionId === undefined) await open.close();
-    return response;
+    return request.method === "GET" && response.ok ? opened(response) : response;
   }
 
   /** Tells every session to end; calls that wait are broken off and give back what they were just granted. */
@@ -154,14 +164,17 @@ class Door {
   }
 
   async #begin(): Promise<Open> {
-    const session: Session = { key: `mcp-${randomUUID()}`, agent: undefined, joining: undefined, calls: 0 };
+    const session = newSession(`mcp-${randomUUID()}`);
+    const replay = new Replay();
     const transport = new WebStandardStreamableHTTPServerTransport({
       sessionIdGenerator: () => randomUUID(),
       onsessioninitialized: (id) => void this.#sessions.set(id, open),
       onsessionclosed: (id) => void this.#sessions.delete(id),
       maxRequestBodySize: MOST_BYTES,
+      eventStore: replay,
     });
-    const server = serverOf(this.#house, session);
+    const server = serverOf(this.#house, this.#watch, session, () => replay.line());
+    server.onclose = () => this.#watch.leave(session);
     server.onerror = (error) => this.#house.log({ event: "failed", message: error.message });
     const open: Open = {
       transport,
@@ -170,6 +183,7 @@ class Door {
         await server.close();
       },
       session,
+      replay,
       spoke: this.#house.clock.now(),
     };
     await server.connect(transport);
@@ -186,6 +200,14 @@ class Door {
     for (const [i, open] of idle.entries()) if (i < surplus || now - open.spoke > SILENCE) await open.close();
     return this.#sessions.size < MOST_SESSIONS;
   }
+}
+
+/** A stream that says at once that it is open: the head of an answer is sent with its first bytes, and a notification may be long in coming. */
+function opened(response: Response): Response {
+  const open = new TransformStream<Uint8Array, Uint8Array>({
+    start: (controller) => controller.enqueue(new TextEncoder().encode(": open\n\n")),
+  });
+  return new Response(response.body?.pipeThrough(open), response);
 }
 
 const hashOf = (text: string): Buffer => createHash("sha256").update(text).digest();

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fleet } from "../support/fleet.ts";
-import { httpServer } from "../support/mcp.ts";
+import { httpServer, stdioClient } from "../support/mcp.ts";
 
 const TOKEN = "a-token-that-nobody-guesses";
 const INITIALIZE = {
@@ -66,6 +66,23 @@ test("SIGTERM ends what waits, leaves no lease, and the process ends with 0", as
   expect(await waiting).toBe("broken off");
   await here.ok("task release A --agent BOB");
   expect((await here.ok("status")).leases).toBeUndefined();
+});
+
+test.each(["HTTP", "stdio"])("over %s, the lease of a session that dies ends when it ends, not later", async (way) => {
+  using here = await fleet();
+  here.tasks(["A"]);
+  await here.join("ADA", "BEN");
+  await using server = await httpServer(here);
+  const { client, ok, pid } = way === "HTTP" ? await server.connect() : await stdioClient(here);
+  const claim = await ok("task_claim", { task_ids: ["A"], agent_id: "ADA", ttl: "2s" });
+  // Without a word: no DELETE, no end of input.
+  if (pid === undefined) await client.transport?.close();
+  else process.kill(pid, "SIGKILL");
+  expect((await here.ok("status")).leases).toMatchObject([{ expires_at: claim.expires_at }]);
+  const next = await here.ok("task claim A --agent BEN --wait 1m");
+  expect(next.fencing_token).toBeGreaterThan(claim.fencing_token);
+  expect(Date.parse(next.expires_at) - next.ttl_seconds * 1000).toBeGreaterThanOrEqual(Date.parse(claim.expires_at));
+  await here.refused("LEASE_LOST", `task done A --agent ADA --fencing-token ${claim.fencing_token}`);
 });
 
 test("a client that vanishes while it waits leaves no lease, and its server goes on", async () => {

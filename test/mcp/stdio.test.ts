@@ -158,8 +158,9 @@ test("status, spec, tasks, their context and their sections can be read as resou
   expect((await agent.client.listResources()).resources.map(({ uri }) => uri)).toEqual([
     "lodestar://status",
     "lodestar://spec",
+    "lodestar://prd/PRD.md",
   ]);
-  expect((await agent.client.listResourceTemplates()).resourceTemplates).toHaveLength(3);
+  expect((await agent.client.listResourceTemplates()).resourceTemplates).toHaveLength(4);
   expect(JSON.parse(await read("lodestar://status"))).toEqual(await here.ok("status"));
   expect(await read("lodestar://spec")).toBe(readFileSync(join(here.path, ".lodestar", "spec.yaml"), "utf8"));
   expect(JSON.parse(await read("lodestar://task/A"))).toEqual(await here.ok("task show A"));
