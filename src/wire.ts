@@ -303,7 +303,9 @@ class Wiring implements Context {
     try {
       if (target === undefined || problem !== undefined) throw problem;
       if (this.clock.now() < this.#unreachableUntil) return undefined;
-      this.#store = await runtimes.open(target, "read");
+      // One connection serves reading and writing: a second one would cost as much as the call. Reading makes nothing.
+      this.#storeWritable = target.kind === "postgres";
+      this.#store = await runtimes.open(target, this.#storeWritable ? "write" : "read");
     } catch (cause) {
       if (!(cause instanceof LodestarError) || cause.code === "USAGE") throw cause;
       if (cause.code === "RUNTIME_UNREACHABLE") this.#unreachableUntil = this.clock.now() + UNREACHABLE_PAUSE;

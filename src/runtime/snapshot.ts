@@ -127,3 +127,28 @@ function repeated(what: string, keys: readonly (string | number)[]): string[] {
     return [];
   });
 }
+
+const LISTS = ["agents", "leases", "outcomes", "outbox", "events", "messages", "idempotency"] as const;
+
+/** How many of each it holds; without what it holds none of. */
+export function snapshotCounts(held: RuntimeSnapshot): Record<string, number> {
+  const counts = LISTS.map((name) => [name, held[name].length] as const);
+  return Object.fromEntries(counts.filter(([, count]) => count > 0));
+}
+
+/** True when both hold the same; the counters and the clock do not matter. */
+export function sameContent(one: RuntimeSnapshot, other: RuntimeSnapshot): boolean {
+  return content(one) === content(other);
+}
+
+function content(held: RuntimeSnapshot): string {
+  return JSON.stringify(LISTS.map((name) => held[name].map(sortedKeys)));
+}
+
+/** The same fields in one order, at every depth. */
+function sortedKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortedKeys);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).map(([key, inner]) => [key, sortedKeys(inner)] as const);
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -2,11 +2,11 @@ import type { TaskKey } from "../../core/task.ts";
 import { SECOND } from "../../core/time.ts";
 import type { SnapshotAgent } from "../snapshot.ts";
 import type { Agent, AgentsView, Idempotency, JoinRequest } from "../store.ts";
+import { json, present, readList, readRecord } from "../values.ts";
 import { once, throwMismatch } from "./idempotency.ts";
 import { end, leaseEvent, leasesOf, liveLeases } from "./leases.ts";
 import type { Sql } from "./sql.ts";
 import type { ReadStep, WriteStep } from "./step.ts";
-import { json, present, readList, readRecord } from "./values.ts";
 
 interface AgentRow {
   readonly agent_id: string;

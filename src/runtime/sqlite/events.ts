@@ -1,8 +1,8 @@
 import type { EventPage, EventQuery, EventType, NewEvent, RuntimeEvent } from "../store.ts";
+import { json, present, readRecord } from "../values.ts";
 import { touch } from "./agents.ts";
 import type { Sql } from "./sql.ts";
 import type { ReadStep, WriteStep } from "./step.ts";
-import { json, present, readRecord } from "./values.ts";
 
 interface EventRow {
   readonly seq: number;

@@ -1,5 +1,13 @@
 import { movedError } from "../retired.ts";
-import { type RestoreResult, type RuntimeSnapshot, type SnapshotLease, snapshotProblems } from "../snapshot.ts";
+import {
+  type RestoreResult,
+  type RuntimeSnapshot,
+  type SnapshotLease,
+  sameContent,
+  snapshotCounts,
+  snapshotProblems,
+} from "../snapshot.ts";
+import { present, readList } from "../values.ts";
 import { allAgents, insertAgent } from "./agents.ts";
 import { clear, renewId } from "./clear.ts";
 import { allEvents, insertEvent } from "./events.ts";
@@ -9,7 +17,6 @@ import { allMessages, insertMessage } from "./messages.ts";
 import { outbox, outcomesSince, record, restoreOutbox } from "./outcomes.ts";
 import type { Sql } from "./sql.ts";
 import type { ReadStep, WriteStep } from "./step.ts";
-import { present, readList } from "./values.ts";
 
 const LEASE_COLUMNS = `fencing_token, task_id, created_at, lease_id, kind, agent_id, session, reopens, locks, granted_at, expires_at,
   ttl, ended, ended_at`;
@@ -74,11 +81,9 @@ export function restore(
   }
   const held = snapshot(step);
   const others = held.idempotency.filter(({ key }) => !own.includes(key));
-  const holds = countsOf({ ...held, idempotency: others });
+  const holds = snapshotCounts({ ...held, idempotency: others });
   if (Object.keys(holds).length > 0) {
-    return content({ ...held, idempotency: others }) === content(from)
-      ? { kind: "already" }
-      : { kind: "occupied", holds };
+    return sameContent({ ...held, idempotency: others }, from) ? { kind: "already" } : { kind: "occupied", holds };
   }
   const { sql } = step;
   for (const agent of from.agents) insertAgent(sql, agent);
@@ -101,25 +106,4 @@ function insertLease(sql: Sql, { reopens, locks, ...lease }: SnapshotLease): voi
     reopens: JSON.stringify(reopens),
     locks: JSON.stringify(locks),
   });
-}
-
-const LISTS = ["agents", "leases", "outcomes", "outbox", "events", "messages", "idempotency"] as const;
-
-/** How many of each it holds; without what it holds none of. */
-function countsOf(held: RuntimeSnapshot): Record<string, number> {
-  const counts = LISTS.map((name) => [name, held[name].length] as const);
-  return Object.fromEntries(counts.filter(([, count]) => count > 0));
-}
-
-/** What two runtimes must have in common to hold the same. */
-function content(held: RuntimeSnapshot): string {
-  return JSON.stringify(LISTS.map((name) => held[name].map(sortedKeys)));
-}
-
-/** The same fields in one order, at every depth. */
-function sortedKeys(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sortedKeys);
-  if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value).map(([key, inner]) => [key, sortedKeys(inner)] as const);
-  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }

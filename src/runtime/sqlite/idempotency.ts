@@ -1,9 +1,9 @@
 import { LodestarError } from "../../core/errors.ts";
 import type { SnapshotKey } from "../snapshot.ts";
 import type { Idempotency, Intent } from "../store.ts";
+import { present } from "../values.ts";
 import type { Sql } from "./sql.ts";
 import type { WriteStep } from "./step.ts";
-import { present } from "./values.ts";
 
 interface KeyRow {
   readonly call: string;

@@ -1,8 +1,8 @@
 import type { TaskKey } from "../../core/task.ts";
-import type { Lease, LeaseEnd, LeaseKind } from "../../lease/lease.ts";
+import type { LeaseEnd, LeaseKind } from "../../lease/lease.ts";
 import type { Holding } from "../../lease/rules.ts";
+import { readList } from "../values.ts";
 import type { ReadStep, WriteStep } from "./step.ts";
-import { readList } from "./values.ts";
 
 interface LeaseRow {
   readonly fencing_token: number;
@@ -49,15 +49,6 @@ export function grantsOf({ sql }: ReadStep | WriteStep, { task_id, created_at }:
 function fromRow({ ended, reopens, locks, ...row }: LeaseRow): Holding {
   const lease = { ...row, reopens: readList(reopens), locks: readList(locks) };
   return ended === null || ended === "expired" ? lease : { ...lease, ended };
-}
-
-/** A refusal as callers see it. */
-export function refusal<K extends string>(
-  verdict: { readonly kind: K; readonly current?: Holding },
-  task_id: string,
-): { readonly kind: K; readonly task_id: string; readonly current?: Lease } {
-  const { kind, current } = verdict;
-  return current === undefined ? { kind, task_id } : { kind, task_id, current };
 }
 
 // Grants a lease unless an open one is in the way. One statement guarded by the index lease_open, so two claimers cannot both

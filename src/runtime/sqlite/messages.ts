@@ -1,10 +1,10 @@
 import type { SnapshotMessage } from "../snapshot.ts";
 import type { Message, NewMessage, SendResult, Severity } from "../store.ts";
+import { present } from "../values.ts";
 import { isKnown, touch } from "./agents.ts";
 import { once, throwMismatch } from "./idempotency.ts";
 import type { Sql } from "./sql.ts";
 import type { ReadStep, WriteStep } from "./step.ts";
-import { present } from "./values.ts";
 
 export interface MessageRow {
   readonly message_no: number;

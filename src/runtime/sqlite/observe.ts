@@ -1,6 +1,7 @@
 import type { TaskKey } from "../../core/task.ts";
 import { holdersOf, liveHolding } from "../../lease/rules.ts";
 import type { Observation, ObserveQuery, RuntimeInfo, RuntimeTask } from "../store.ts";
+import { readRecord } from "../values.ts";
 import { findAgent } from "./agents.ts";
 import { grantsOf, liveLeases } from "./leases.ts";
 import { countMessages, countUnread, countUnreadIn } from "./messages.ts";
@@ -8,7 +9,6 @@ import { SCHEMA_VERSION } from "./migrate.ts";
 import { findOutcome, outcomesSince } from "./outcomes.ts";
 import type { Sql } from "./sql.ts";
 import { type ReadStep, retentionOf } from "./step.ts";
-import { readRecord } from "./values.ts";
 
 // Given back by this agent, and held by nobody since; claims that were stepped back do not count.
 const RELEASED = `

@@ -1,10 +1,10 @@
-import type { Outcome, Rank } from "../../core/status.ts";
+import type { Rank } from "../../core/status.ts";
 import type { CompletedIn, TaskKey } from "../../core/task.ts";
 import type { SnapshotOutbox } from "../snapshot.ts";
 import type { Change, OutboxRow, RecordedOutcome } from "../store.ts";
+import { json, present, readList, readRecord } from "../values.ts";
 import type { Values } from "./sql.ts";
 import type { ReadStep, WriteStep } from "./step.ts";
-import { json, present, readList, readRecord } from "./values.ts";
 
 interface OutcomeRow {
   readonly task_id: string;
@@ -91,18 +91,6 @@ function toRow(outcome: RecordedOutcome): Values {
     completed_in: json(completed_in),
     unblocked: json(unblocked),
   };
-}
-
-/** The records of who did and verified the work in this round; reopening drops them. */
-export type Credits = Pick<
-  RecordedOutcome,
-  "completed_by" | "completed_at" | "completed_in" | "verified_by" | "verified_at" | "unblocked"
->;
-
-export function creditsOf(outcome: RecordedOutcome | undefined, before: Outcome): Credits {
-  if (outcome === undefined || outcome.rank === 0 || before.rank === 0) return {};
-  const { completed_by, completed_at, completed_in, verified_by, verified_at, unblocked } = outcome;
-  return present({ completed_by, completed_at, completed_in, verified_by, verified_at, unblocked });
 }
 
 const ENQUEUE = `

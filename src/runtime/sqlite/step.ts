@@ -3,9 +3,9 @@ import { HOUR } from "../../core/time.ts";
 import { movedError } from "../retired.ts";
 import type { RuntimeSnapshot } from "../snapshot.ts";
 import type { NewEvent, Retention } from "../store.ts";
+import { json } from "../values.ts";
 import { prune } from "./prune.ts";
 import type { Sql } from "./sql.ts";
-import { json } from "./values.ts";
 
 interface RuntimeRow {
   readonly runtime_id: string;

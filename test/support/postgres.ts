@@ -1,0 +1,209 @@
+/**
+ * A PostgreSQL cluster of the tests' own, in a temporary folder, on a socket and a free loopback port; gone when it is stopped.
+ */
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openPostgresRuntime, type PostgresOptions, postgresRuntimeLater } from "../../src/runtime/postgres/open.ts";
+import type { RuntimeStore } from "../../src/runtime/store.ts";
+import type { Opened } from "../contract/fixture.ts";
+import { START } from "../contract/fixture.ts";
+import { ManualClock, SeededRandom } from "./clock.ts";
+
+/** The folder of the newest server's programs; `undefined` when there is none. */
+function programs(): string | undefined {
+  const versions = "/usr/lib/postgresql";
+  const debian = existsSync(versions) ? readdirSync(versions).sort((a, b) => Number(b) - Number(a)) : [];
+  const folders = debian.map((version) => join(versions, version, "bin"));
+  const initdb = Bun.which("initdb");
+  if (initdb !== null) folders.push(join(initdb, ".."));
+  return folders.find((folder) => existsSync(join(folder, "initdb")) && existsSync(join(folder, "postgres")));
+}
+
+/**
+ * Why the tests of PostgreSQL cannot run here; `undefined` when they can. In CI there is no reason: `.ci/run` installs it.
+ */
+export function whyNoPostgres(): string | undefined {
+  if (programs() !== undefined) return undefined;
+  if (process.env.CI === "true") throw new Error("PostgreSQL is not installed: apt-get install postgresql");
+  return "PostgreSQL is not installed (apt-get install postgresql pgbouncer)";
+}
+
+export interface ClusterOptions {
+  /** Lines of postgresql.conf. */
+  readonly settings?: readonly string[];
+  /** Lines of pg_hba.conf, in the place of trust for everybody. */
+  readonly hba?: readonly string[];
+}
+
+/** A running server. */
+export class Cluster {
+  readonly folder: string;
+  readonly data: string;
+  readonly port: number;
+  #server: ReturnType<typeof Bun.spawn> | undefined;
+
+  private constructor(folder: string, data: string, port: number) {
+    this.folder = folder;
+    this.data = data;
+    this.port = port;
+  }
+
+  /** Makes a cluster with an empty database `lodestar` of the user `owner`, and starts it. */
+  static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const folder = mkdtempSync(join(tmpdir(), "lodestar-pg-"));
+    const data = join(folder, "data");
+    mkdirSync(data);
+    const owner = serverUser();
+    if (owner !== undefined) for (const path of [folder, data]) chownSync(path, owner.uid, owner.gid);
+    const cluster = new Cluster(folder, data, freePort());
+    run(
+      cluster.command(
+        "initdb",
+        "-D",
+        data,
+        "-U",
+        "owner",
+        "--auth=trust",
+        "--no-sync",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+      ),
+    );
+    await Bun.write(join(data, "extra.conf"), (options.settings ?? []).join("\n"));
+    await Bun.write(join(data, "postgresql.auto.conf"), "include_if_exists = 'extra.conf'\n");
+    if (options.hba !== undefined) await Bun.write(join(data, "pg_hba.conf"), `${options.hba.join("\n")}\n`);
+    await cluster.up();
+    await cluster.admin("create database lodestar", "postgres");
+    return cluster;
+  }
+
+  /** The words that start a program of the server's, as a user that it accepts: it refuses to run as root. */
+  command(program: string, ...args: readonly string[]): string[] {
+    const owner = serverUser();
+    const as =
+      owner === undefined ? [] : ["setpriv", `--reuid=${owner.uid}`, `--regid=${owner.gid}`, "--clear-groups", "--"];
+    return [...as, join(programs() ?? "", program), ...args];
+  }
+
+  /** Starts the server, and waits until it answers. */
+  async up(): Promise<void> {
+    const settings = [
+      ...["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=300", "-c", "shared_buffers=32MB"],
+      // What is tested is that programs and server may die, not that the machine may: tests need not wait for the disk.
+      ...["-c", "fsync=off", "-c", "log_min_messages=fatal"],
+    ];
+    const argv = this.command("postgres", "-D", this.data, "-k", this.folder, "-p", String(this.port), ...settings);
+    this.#server = Bun.spawn(argv, { stdout: "ignore", stderr: Bun.file(join(this.folder, "log")) });
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        await this.admin("select 1", "postgres");
+        return;
+      } catch (cause) {
+        if (attempt > 300 || this.#server.exitCode !== null) {
+          throw new Error(readFileSync(join(this.folder, "log"), "utf8"), { cause });
+        }
+        await Bun.sleep(50);
+      }
+    }
+  }
+
+  /** `kill -9` of the server and all of its processes, as when its machine loses power. */
+  async kill(): Promise<void> {
+    const [pid = ""] = readFileSync(join(this.data, "postmaster.pid"), "utf8").split("\n");
+    process.kill(Number(pid), "SIGKILL");
+    await this.#server?.exited;
+    // Its children notice within moments; the next start waits for them.
+  }
+
+  /** The database's address, with what is given after the question mark. */
+  url(more: { readonly user?: string; readonly port?: number; readonly query?: string } = {}): string {
+    const { user = "owner", port = this.port, query = "" } = more;
+    return `postgres://${user}@127.0.0.1:${port}/lodestar${query === "" ? "" : `?${query}`}`;
+  }
+
+  /** Runs SQL as the superuser. */
+  // biome-ignore lint/suspicious/noExplicitAny: a test asserts what it finds.
+  async admin(text: string, database = "lodestar"): Promise<any[]> {
+    const client = new Bun.SQL({
+      ...{ adapter: "postgres", hostname: "127.0.0.1", port: this.port, username: "owner", database },
+      ...{ max: 1, prepare: false, tls: false, connectionTimeout: 5 },
+    });
+    try {
+      return [...(await client.unsafe(text).simple())];
+    } finally {
+      await client.close();
+    }
+  }
+
+  async stop(): Promise<void> {
+    const server = this.#server;
+    if (server !== undefined && server.exitCode === null) {
+      // "Fast": sessions are ended, not waited for.
+      server.kill("SIGINT");
+      await server.exited;
+    }
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+let projects = 0;
+
+/** A runtime of its own in the cluster whose clock moves when told, as the contract wants it. */
+export async function openProject(
+  cluster: Cluster,
+  more: Partial<Omit<PostgresOptions, "create">> = {},
+): Promise<Opened & { readonly project_id: string }> {
+  projects += 1;
+  const project_id = `project-${projects}`;
+  const clock = new ManualClock(START);
+  const options = (seed: number) => ({
+    ...{ url: cluster.url(), project_id, env: {}, clock, random: new SeededRandom(seed), create: true as const },
+    ...more,
+  });
+  const opened: RuntimeStore[] = [];
+  const first = await openPostgresRuntime(options(projects * 100));
+  opened.push(first);
+  // The first step makes schema and project; from then on the project goes by the caller's clock.
+  await first.heartbeat("nobody");
+  const at = ["last_now", "last_token", "last_seq", "last_message", "pruned_at", "pruned_seq"].map(
+    (name) => `${name} = ${START}`,
+  );
+  await cluster.admin(
+    `update lodestar.project set clock = 'caller', clock_offset = 0, calls_pruned_at = 0, ${at} where project_id = '${project_id}';
+     delete from lodestar.call where project_id = '${project_id}'`,
+  );
+  const second = (): RuntimeStore => {
+    const store = postgresRuntimeLater(options(projects * 100 + opened.length));
+    opened.push(store);
+    return store;
+  };
+  const close = (): void => {
+    for (const store of opened) store.close();
+  };
+  return { store: first, clock, second, project_id, close };
+}
+
+/** Whom the server runs as where the tests run as root. */
+function serverUser(): { readonly uid: number; readonly gid: number } | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  const lines = readFileSync("/etc/passwd", "utf8").split("\n");
+  for (const name of ["postgres", "nobody"]) {
+    const [, , uid, gid] = lines.find((line) => line.startsWith(`${name}:`))?.split(":") ?? [];
+    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) };
+  }
+  throw new Error("The server does not run as root, and there is neither a user postgres nor nobody.");
+}
+
+export function freePort(): number {
+  const listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  const { port } = listener;
+  listener.stop(true);
+  return port;
+}
+
+function run(argv: readonly string[]): void {
+  const { exitCode, stderr, stdout } = Bun.spawnSync([...argv], { stdout: "pipe", stderr: "pipe", cwd: tmpdir() });
+  if (exitCode !== 0) throw new Error(`${argv.join(" ")}: ${stdout}${stderr}`);
+}
