@@ -2,21 +2,28 @@
  * Compiles Lodestar into one file that needs nothing else.
  *
  *   bun run build                   dist/lodestar, for this machine
- *   bun run build --all             dist/<target>/lodestar, for every platform
- *   bun run build --target <name>…  some of them
+ *   bun run build --target <name>…  dist/<target>/lodestar, for other platforms
+ *   bun run build --all             for every platform, and all that a release is made of in dist/release/ and dist/npm/
+ *
+ * `LODESTAR_RELEASES` says where the release will be found; without it, what package.json says.
  */
-import { mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import packageJson from "./package.json";
 
 const ROOT = import.meta.dir;
 const DIST = join(ROOT, "dist");
 
-/** Every platform that the pinned Bun compiles for. musl builds need libstdc++ and libgcc where they run. */
+/**
+ * Every platform that has a program of its own. musl builds need libstdc++ and libgcc where they run. The baseline builds are for
+ * processors without AVX2; the pinned Bun has one runtime for both, so that they are the same bytes (docs/design/releases.md).
+ */
 export const TARGETS = [
   "linux-x64",
   "linux-x64-baseline",
   "linux-arm64",
   "linux-x64-musl",
+  "linux-x64-musl-baseline",
   "linux-arm64-musl",
   "darwin-x64",
   "darwin-arm64",
@@ -24,12 +31,17 @@ export const TARGETS = [
   "windows-arm64",
 ] as const;
 
+export type Target = (typeof TARGETS)[number];
+
+/** Where releases are: what `latest/download/` and `download/v<version>/` are appended to. */
+export const RELEASES = (process.env.LODESTAR_RELEASES || packageJson.releases).replace(/\/+$/, "");
+
 /**
  * Bytecode and splitting together are what makes start-up fast; bytecode works with lazy imports only as ESM. The last
  * four are security: without them the program would run what the bunfig.toml of the directory it is started in names, and
  * read that directory's .env.
  */
-const FLAGS = [
+export const FLAGS = [
   "--compile",
   "--minify",
   "--bytecode",
@@ -41,6 +53,24 @@ const FLAGS = [
   "--no-compile-autoload-tsconfig",
   "--no-compile-autoload-package-json",
 ];
+
+/** The target of the machine that builds; `undefined` where there is none of its name. */
+function hostTarget(): Target | undefined {
+  const system = { linux: "linux", darwin: "darwin", win32: "windows" }[process.platform as string];
+  const loaders = ["ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"];
+  const isMusl =
+    system === "linux" && !loaders.some((name) => existsSync(`/lib64/${name}`) || existsSync(`/lib/${name}`));
+  return TARGETS.find((target) => target === `${system}-${process.arch}${isMusl ? "-musl" : ""}`);
+}
+
+/** The constants that are compiled in: faults for tests (src/core/fault.ts), and what `upgrade` needs to know (src/core/release.ts). */
+export function defines(target: string | undefined, faults: boolean): string[] {
+  return [
+    `LODESTAR_TEST_FAULTS=${faults}`,
+    `LODESTAR_RELEASES=${JSON.stringify(RELEASES)}`,
+    `LODESTAR_TARGET=${JSON.stringify(target ?? hostTarget() ?? "")}`,
+  ].map((constant) => `--define=${constant}`);
+}
 
 /**
  * Compiles one entry file with the product's flags. The file appears whole or not at all, also when two builds run at once.
@@ -61,7 +91,7 @@ export function compile(
     // The name of the file is part of what is compiled: always the same, so that the bytes are, too.
     const made = join(scratch, basename(path));
     const wanted = [
-      `--define=LODESTAR_TEST_FAULTS=${faults === "faults"}`,
+      ...defines(target, faults === "faults"),
       ...(target === undefined ? [] : [`--target=bun-${target}`]),
     ];
     const run = Bun.spawnSync([process.execPath, "build", ...FLAGS, ...wanted, entry, `--outfile=${made}`], {
@@ -78,7 +108,7 @@ export function compile(
 }
 
 /** Compiles Lodestar for one target, or for this machine. @returns the path of the program. */
-export function build(target?: string): string {
+export function build(target?: Target): string {
   const isWindows = target?.startsWith("windows") || (target === undefined && process.platform === "win32");
   const folder = target === undefined ? DIST : join(DIST, target);
   return compile("src/main.ts", join(folder, isWindows ? "lodestar.exe" : "lodestar"), target);
@@ -91,18 +121,23 @@ export function buildFaulty(): string {
   return compile("test/support/faulty.ts", join(folder, "lodestar"), undefined, "faults");
 }
 
+const isTarget = (name: string): name is Target => (TARGETS as readonly string[]).includes(name);
+
 if (import.meta.main) {
   const args = process.argv.slice(2);
   const named = args.flatMap((word, i) => (args[i - 1] === "--target" ? [word] : []));
   const unknown = args.filter((word, i) => word !== "--all" && word !== "--target" && args[i - 1] !== "--target");
-  const strange = named.filter((name) => !(TARGETS as readonly string[]).includes(name));
-  if (unknown.length > 0 || strange.length > 0) {
-    console.error(`Unknown: ${[...unknown, ...strange].join(" ")}. Targets: ${TARGETS.join(", ")}.`);
+  const targets = named.filter(isTarget);
+  if (unknown.length > 0 || targets.length < named.length) {
+    const strange = [...unknown, ...named.filter((name) => !isTarget(name))];
+    console.error(`Unknown: ${strange.join(" ")}. Targets: ${TARGETS.join(", ")}.`);
     process.exit(2);
   }
-  const targets = args.includes("--all") ? TARGETS : named.length > 0 ? named : [undefined];
-  for (const target of targets) {
-    const path = build(target);
-    console.log(`${path.slice(ROOT.length + 1)}  ${(statSync(path).size / 1e6).toFixed(0)} MB`);
-  }
+  const show = (path: string) =>
+    console.log(`${path.slice(ROOT.length + 1)}  ${(statSync(path).size / 1e6).toFixed(1)} MB`);
+  if (args.includes("--all")) {
+    const { release } = await import("./scripts/release/release.ts");
+    const programs = new Map(TARGETS.map((target) => [target, build(target)]));
+    for (const path of await release(programs, DIST)) show(path);
+  } else for (const target of targets.length > 0 ? targets : [undefined]) show(build(target));
 }
