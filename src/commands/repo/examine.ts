@@ -49,7 +49,7 @@ export async function examine(context: Context): Promise<Check[]> {
     examineCycles(seen, where, checks);
     if (seen.index.hasPrd()) await (await import("./examine-prd.ts")).examinePrd(context, seen, checks);
   }
-  const isUsable = await examineRuntime(context, checks);
+  const isUsable = await examineChosen(context, checks);
   if (seen !== undefined && isUsable) await examineStep(context, seen, where, checks);
   examineFiles(context, checks);
   return checks;
@@ -183,7 +183,23 @@ function examineCycles({ index }: Look, where: Where, checks: Check[]): void {
   if (found === 0) checks.push({ name: "cycles", status: "pass", message: "No task waits for itself" });
 }
 
-/** @returns whether the runtime can be read. */
+/** @returns whether the runtime that was chosen can be read. */
+async function examineChosen(context: Context, checks: Check[]): Promise<boolean> {
+  try {
+    const { examineCommitted, examineElsewhere } = await import("./examine-runtime.ts");
+    examineCommitted(await context.runtimes(), checks);
+    const elsewhere = await context.elsewhere();
+    return await (elsewhere === undefined
+      ? examineRuntime(context, checks)
+      : examineElsewhere(context, elsewhere, checks));
+  } catch (error) {
+    // Without a spec that can be read it is not known which runtime counts; that was told.
+    if (!(error instanceof LodestarError)) throw error;
+    return false;
+  }
+}
+
+/** @returns whether the runtime's file can be read. */
 async function examineRuntime(context: Context, checks: Check[]): Promise<boolean> {
   const path = context.runtime_path;
   if (!isThere(path)) {
@@ -233,7 +249,8 @@ async function examineRuntime(context: Context, checks: Check[]): Promise<boolea
         message: problem,
         fix: "`lodestar doctor --fix` moves the damaged file aside",
       });
-    const { counts, clock_offset, schema_version } = await runtime.info();
+    const info = await runtime.info();
+    const { counts, clock_offset, schema_version } = info;
     if (problems.length === 0) {
       checks.push({
         name: "runtime",
@@ -241,6 +258,7 @@ async function examineRuntime(context: Context, checks: Check[]): Promise<boolea
         message: `${counted(counts.agents, "agent")}, ${counted(counts.leases, "live lease")}, ${counted(counts.events, "event")} (schema ${schema_version})`,
       });
     }
+    (await import("./examine-runtime.ts")).examineMoved(info, checks);
     if (clock_offset > 0)
       checks.push({
         name: "clock",

@@ -104,6 +104,7 @@ function moveAside(path: string, why: string): string {
 }
 
 async function mendRuntime(context: Context): Promise<string[]> {
+  if ((await context.elsewhere()) !== undefined) return [];
   const path = context.runtime_path;
   // By the name itself: a link that leads nowhere is damage, too.
   const judged = lookAt(path);
@@ -151,7 +152,7 @@ async function mendIndex(context: Context): Promise<string[]> {
 
 /** The outbox, and beyond it every outcome that this branch's spec lacks and should have (T2). */
 async function mendOutcomes(context: Context): Promise<string[]> {
-  if (!isThere(context.runtime_path)) return [];
+  if ((await context.runtimeIfAny()) === undefined) return [];
   const written = new Set(await heal(context));
   const { schedule } = await look(context, "write");
   const branch = context.branch();

@@ -30,6 +30,12 @@ const Output = Shape({
     Shape({ name: Text(), default_branch: Text(), conventions: Optional(Dictionary(Text(), Unknown())) }),
   ),
   branch: Optional(Text()),
+  runtime: Optional(
+    Shape(
+      { where: Text(), chosen_by: Text(), used: Flag() },
+      { description: "Where it is not this repository's file" },
+    ),
+  ),
   tasks: Optional(Shape({ total: Integer(), by_status: Dictionary(Text(), Integer()), claimable: Integer() })),
   agents: Optional(Shape({ registered: Integer(), active_leases: Integer() })),
   messages: Optional(Shape({ total: Integer(), unread: Optional(Integer()) })),
@@ -88,6 +94,13 @@ export default command({
   view: (output) => show(output),
 });
 
+/** Which runtime it is, when somebody chose one. */
+async function chosenRuntime(context: Context, named: string | undefined) {
+  if (named === undefined && (context.env.LODESTAR_RUNTIME ?? "") === "") return {};
+  const { where, by: chosen_by, problem } = (await context.runtimes()).choice;
+  return { runtime: { where, chosen_by, used: problem === undefined } };
+}
+
 async function survey(context: Context, agent_id: string | undefined): Promise<Static<typeof Output>> {
   if (!isSetUp(context)) return { initialized: false };
   const looked = await look(context, "read", agent_id, { counts: true });
@@ -118,6 +131,7 @@ async function survey(context: Context, agent_id: string | undefined): Promise<S
       ...(Object.keys(conventions).length === 0 ? {} : { conventions: { ...conventions } }),
     },
     ...(branch === "" ? {} : { branch }),
+    ...(await chosenRuntime(context, conventions.runtime)),
     tasks: {
       total: Object.values(by_status).reduce((sum, count) => sum + count, 0),
       by_status: counted,
@@ -170,6 +184,8 @@ function show(output: Static<typeof Output>): View[] {
     views.push(field("Claimable", tasks?.claimable ?? 0));
   }
   views.push(field("Agents registered", agents?.registered ?? 0), field("Active claims", agents?.active_leases ?? 0));
+  if (output.runtime !== undefined)
+    views.push(field("Runtime", `${output.runtime.where}${output.runtime.used ? "" : " (not used)"}`));
   if ((messages?.total ?? 0) > 0)
     views.push(
       field("Messages", `${messages?.total}${messages?.unread === undefined ? "" : ` (${messages.unread} unread)`}`),
