@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, setDefaultTimeout } from "bun:test";
+import { leaseProperty } from "../contract/lease-walk.ts";
 import { runtimeContract } from "../contract/runtime-contract.ts";
 import { Cluster, openProject, whyNoPostgres } from "../support/postgres.ts";
 
@@ -13,5 +14,8 @@ describe.skipIf(reason !== undefined)(`PostgreSQL${reason === undefined ? "" : `
   }, 60_000);
   afterAll(() => cluster.stop());
 
-  runtimeContract("postgres", () => openProject(cluster));
+  const open = () => openProject(cluster);
+  runtimeContract("postgres", open);
+  // A step goes to a server and back, so it takes fewer of them here.
+  leaseProperty(open, { seeds: [1], steps: 300 });
 });

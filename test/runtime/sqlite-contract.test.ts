@@ -3,11 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openRuntime } from "../../src/runtime/sqlite/open.ts";
 import type { RuntimeStore } from "../../src/runtime/store.ts";
-import { START } from "../contract/fixture.ts";
+import { type Open, START } from "../contract/fixture.ts";
+import { leaseProperty } from "../contract/lease-walk.ts";
 import { runtimeContract } from "../contract/runtime-contract.ts";
 import { ManualClock, SeededRandom } from "../support/clock.ts";
 
-runtimeContract("sqlite", async () => {
+const open: Open = async () => {
   const folder = mkdtempSync(join(tmpdir(), "lodestar-runtime-"));
   const clock = new ManualClock(START);
   const opened: RuntimeStore[] = [];
@@ -27,4 +28,7 @@ runtimeContract("sqlite", async () => {
     rmSync(folder, { recursive: true });
   };
   return { store: second(), clock, second, close };
-});
+};
+
+runtimeContract("sqlite", open);
+leaseProperty(open, { seeds: [1, 2, 3], steps: 1200 });

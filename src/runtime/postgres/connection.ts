@@ -77,7 +77,8 @@ export class Connection {
   async write<T>(step: string, request: object, how: Pace & { readonly light?: boolean } = {}): Promise<T> {
     if (this.#options.readonly) throw unwritable(`the runtime ${this.project_id}`, undefined);
     const { light = false, ...pace } = how;
-    const call_id = randomDigits(this.#options.random, 20);
+    // With the step in it: even a random source that repeats itself gives no step another one's answer.
+    const call_id = `${randomDigits(this.#options.random, 20)}-${Bun.hash(step + JSON.stringify(request)).toString(36)}`;
     const text = await this.#call(WRITE, step, request, {
       pace,
       make: true,

@@ -1,14 +1,9 @@
 import { expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { openRuntime } from "../../src/runtime/sqlite/open.ts";
 import type { RuntimeStore } from "../../src/runtime/store.ts";
-import { after, Bench, candidate, key, START } from "../contract/fixture.ts";
-import { ManualClock, SeededRandom } from "../support/clock.ts";
+import { type ManualClock, SeededRandom } from "../support/clock.ts";
+import { after, Bench, candidate, key, type Open } from "./fixture.ts";
 import { LeaseModel, TTLS, type Who } from "./lease-model.ts";
 
-const STEPS = 1200;
 const AGENTS = ["A1", "A2", "A3"];
 const SESSIONS = ["s1", "s1", "s1", "s2"];
 const TASKS = ["X", "Y"];
@@ -16,7 +11,7 @@ const TASKS = ["X", "Y"];
 /** One walk: random calls, each answered by the model first; the live leases are compared after every step. */
 class Walk {
   readonly #random: SeededRandom;
-  readonly #clock = new ManualClock(START);
+  readonly #clock: ManualClock;
   readonly #model = new LeaseModel();
   readonly #bench: Bench;
   readonly #log: string[] = [];
@@ -28,9 +23,9 @@ class Walk {
     this.#bench = new Bench({ store, clock, second: () => store, close: () => {} });
   }
 
-  async run(): Promise<void> {
+  async run(steps: number): Promise<void> {
     await this.#bench.join(...AGENTS);
-    for (let i = 0; i < STEPS; i += 1) {
+    for (let i = 0; i < steps; i += 1) {
       try {
         await this.#step();
         await this.#compare();
@@ -153,25 +148,22 @@ function claimant({ agent, token }: Who) {
   };
 }
 
-test("L1–L5: random claims, renewals, releases, dones and reopens answer as the model does", async () => {
-  for (const seed of [1, 2, 3]) {
-    const folder = mkdtempSync(join(tmpdir(), "lodestar-walk-"));
-    const clock = new ManualClock(START);
-    const store = openRuntime({
-      path: join(folder, "runtime.sqlite"),
-      clock,
-      random: new SeededRandom(seed),
-      create: true,
-    });
-    if (store === undefined) throw new Error("A runtime that is to be made is always there.");
-    try {
-      await new Walk(store, clock, seed).run().catch((error) => {
-        throw new Error(`Seed ${seed}. ${error.message}`, { cause: error });
-      });
-      expect(await store.inspect()).toEqual([]);
-    } finally {
-      store.close();
-      rmSync(folder, { recursive: true });
+/** Walks at random through calls about leases, and compares every answer with a small model's; each store takes this with its own. */
+export function leaseProperty(
+  open: Open,
+  { seeds, steps }: { readonly seeds: readonly number[]; readonly steps: number },
+) {
+  test("L1–L5: random claims, renewals, releases, dones and reopens answer as the model does", async () => {
+    for (const seed of seeds) {
+      const { store, clock, close } = await open();
+      try {
+        await new Walk(store, clock, seed).run(steps).catch((error) => {
+          throw new Error(`Seed ${seed}. ${error.message}`, { cause: error });
+        });
+        expect(await store.inspect()).toEqual([]);
+      } finally {
+        close();
+      }
     }
-  }
-}, 60_000);
+  }, 180_000);
+}

@@ -1,9 +1,10 @@
+import { isPostgresUrl, openPostgresRuntime } from "../../src/runtime/postgres/open.ts";
 import { openRuntime } from "../../src/runtime/sqlite/open.ts";
 import type { Candidate, ClaimRequest } from "../../src/runtime/store.ts";
 import { SeededRandom } from "../support/clock.ts";
 
 /**
- * A process of the races: `bun actor.ts <path> <name> <what> [count]`. Prints one JSON line for each thing that was
+ * A process of the races: `bun actor.ts <path or URL> <name> <what> [count]`. Prints one JSON line for each thing that was
  * acknowledged, or what went wrong.
  */
 const [path = "", name = "", what = "", count = "1"] = Bun.argv.slice(2);
@@ -22,14 +23,20 @@ function request(tasks: readonly string[], lease_id: string): ClaimRequest {
 }
 
 try {
-  const store = openRuntime({
-    path,
-    clock: { now: Date.now },
-    random: new SeededRandom(Number(name.slice(1))),
-    create: true,
-  });
+  const options = { clock: { now: Date.now }, random: new SeededRandom(Number(name.slice(1))), create: true } as const;
+  const store = isPostgresUrl(path)
+    ? // Processes of one name must not make the same calls.
+      await openPostgresRuntime({
+        ...options,
+        random: new SeededRandom(process.pid),
+        url: path,
+        project_id: "race",
+        env: {},
+      })
+    : openRuntime({ ...options, path });
   if (store === undefined) throw new Error("no runtime");
   if (what === "open") {
+    await store.heartbeat(name);
     const { runtime_id } = await store.info();
     console.log(JSON.stringify({ runtime_id }));
   } else if (what === "claim") {
