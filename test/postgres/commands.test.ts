@@ -6,6 +6,8 @@ import { specText } from "../fixtures/calls.ts";
 import { Cluster, whyNoPostgres } from "../support/postgres.ts";
 import { type RunOptions, type Sandbox, sandbox } from "../support/sandbox.ts";
 
+const AGENTS = ["A1", "A2", "A3", "A4"];
+
 const why = whyNoPostgres();
 
 /** A repository with two tasks to take, whose person trusts the database in it and in each of these clones. */
@@ -90,6 +92,35 @@ describe.skipIf(why !== undefined)(`a project in a database${why === undefined ?
     expect(done.data).toMatchObject({ status: "done" });
     expect((await run("task renew OTHER --agent A2", { env })).data.fencing_token).toBe(other.fencing_token);
     expect((await run(`runtime copy --to ${url}`, { env })).data).toMatchObject({ agents: 2, used: false });
+  }, 120_000);
+
+  test("L1, L6: moved while four agents work, nothing acknowledged is missing, and none of them goes on in the old store", async () => {
+    const url = cluster.url();
+    using here = project(url);
+    const run = calling(here);
+    await run(`runtime migrate ${url}`);
+    for (const agent of AGENTS) await run(`agent join --id ${agent}`);
+    const sent: string[] = [];
+    const enough = Promise.withResolvers<void>();
+    const work = async (agent: string): Promise<string> => {
+      for (let nth = 1; ; nth += 1) {
+        const text = `${agent}-${nth}`;
+        const { ok, error } = await run(`msg send --task OPEN --from ${agent} --text ${text}`);
+        if (!ok) return error.code;
+        sent.push(text);
+        if (sent.length === 12) enough.resolve();
+      }
+    };
+    const working = AGENTS.map(work);
+    await enough.promise;
+    const copied = await run(`runtime copy --to ${url}`);
+    expect(await Promise.all(working)).toEqual(AGENTS.map(() => "RUNTIME_MOVED"));
+    const env = { LODESTAR_RUNTIME: url };
+    const { messages } = (await run("msg thread OPEN --limit 200", { env })).data;
+    expect(messages.map(({ text }: { text: string }) => text).sort()).toEqual(sent.sort());
+    expect(copied.data.messages).toBe(sent.length);
+    const claims = await Promise.all(AGENTS.map((agent) => run(`task claim OPEN --agent ${agent}`, { env })));
+    expect(claims.filter(({ ok }) => ok)).toHaveLength(1);
   }, 120_000);
 
   test("two clones are one team; projects in one database do not see each other", async () => {
