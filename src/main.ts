@@ -65,8 +65,13 @@ function processIo(fs: Files): Io {
         };
       },
       signal(pid, signal) {
+        // Windows has no signals, and ends no children with their parent: the whole tree is ended.
+        if (process.platform === "win32") {
+          Bun.spawnSync(["taskkill", "/t", "/f", "/pid", String(pid)]);
+          return;
+        }
         try {
-          process.kill(process.platform === "win32" ? pid : -pid, signal);
+          process.kill(-pid, signal);
         } catch (cause) {
           // Nothing of it is left, or nothing that is ours.
           if (!(cause instanceof Error && "code" in cause && (cause.code === "ESRCH" || cause.code === "EPERM")))

@@ -1,5 +1,6 @@
 import { mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join, resolve, sep } from "node:path";
+import { insist } from "../core/platform.ts";
 import { isPlain, isThere, readPlain } from "./plain-file.ts";
 import { replaceFile } from "./replace.ts";
 import { gitSays } from "./run.ts";
@@ -82,14 +83,14 @@ export function installHooks(folder: string): HooksChanged {
         );
         continue;
       }
-      renameSync(path, path + KEPT);
+      insist(() => renameSync(path, path + KEPT));
       changed.kept.push(path + KEPT);
     }
     if (isAsInstalled(path, hook)) continue;
     if (isThere(path) && readPlain(path) !== script(hook)) {
       let n = 1;
       while (isThere(`${path}.changed-${n}`)) n += 1;
-      renameSync(path, `${path}.changed-${n}`);
+      insist(() => renameSync(path, `${path}.changed-${n}`));
       changed.saved.push(`${path}.changed-${n}`);
     }
     replaceFile(path, script(hook), 0o755);
@@ -109,11 +110,11 @@ export function uninstallHooks(folder: string): HooksChanged {
       continue;
     }
     if (isThere(path)) {
-      rmSync(path);
+      insist(() => rmSync(path));
       changed.hooks.push(path);
     }
     if (!isThere(path + KEPT)) continue;
-    renameSync(path + KEPT, path);
+    insist(() => renameSync(path + KEPT, path));
     changed.kept.push(path);
   }
   return changed;

@@ -11,6 +11,8 @@ const REMOTE: ReadonlyMap<number, string> = new Map([
   [0x6b414653, "afs"],
 ]);
 const FUSE = 0x65735546;
+/** A share of another machine, as Windows names it; not `\\\\?\\C:\\`, which is a long path of this one. */
+const SHARE = /^\\\\(?![?.]\\(?!UNC\\))/i;
 
 /**
  * The kind of network or pass-through mount that a folder lies on; `undefined` on a local disk or where the platform does not tell.
@@ -20,6 +22,7 @@ export function remoteMount(
   folder: string,
   statfs: (path: string) => { readonly type: number } = statfsSync,
 ): string | undefined {
+  if (SHARE.test(folder)) return "network share";
   let type: number;
   try {
     type = statfs(folder).type >>> 0;

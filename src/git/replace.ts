@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { unwritable, writeError } from "../core/errors.ts";
+import { insist } from "../core/platform.ts";
 import { isThere } from "./plain-file.ts";
 
 /**
@@ -26,7 +27,7 @@ export function replaceFile(path: string, content: string | Uint8Array, mode?: n
   const known = fileAt(path);
   const real = known?.real ?? path;
   withTemp(real, content, mode ?? known?.mode, (temp) => {
-    renameSync(temp, real);
+    insist(() => renameSync(temp, real));
   });
 }
 
@@ -46,7 +47,7 @@ function fileAt(path: string): { readonly real: string; readonly mode: number } 
 /** Puts a file of our own in the place of whatever is there: neither followed nor opened, so that a link or a pipe does no harm. */
 export function putFile(path: string, content: string): void {
   withTemp(path, content, undefined, (temp) => {
-    renameSync(temp, path);
+    insist(() => renameSync(temp, path));
   });
 }
 
@@ -77,7 +78,7 @@ export function createFile(path: string, content: string | Uint8Array): void {
       if ((cause as { code?: string }).code === "EEXIST" || statSync(path, { throwIfNoEntry: false }) !== undefined)
         throw cause;
       // A file system without hard links.
-      renameSync(temp, path);
+      insist(() => renameSync(temp, path));
     }
   });
 }
@@ -104,6 +105,6 @@ function withTemp(
   } catch (cause) {
     throw writeError(path, cause);
   } finally {
-    rmSync(temp, { force: true });
+    insist(() => rmSync(temp, { force: true }));
   }
 }

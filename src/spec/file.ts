@@ -18,6 +18,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { writeError } from "../core/errors.ts";
 import { fault } from "../core/fault.ts";
+import { insist, PLATFORM, type Platform } from "../core/platform.ts";
 import { type Millis, SECOND } from "../core/time.ts";
 import { keyFrom, type SpecKey } from "./key.ts";
 import type { Swap } from "./swap.ts";
@@ -33,7 +34,16 @@ export interface SaveRequest {
   readonly now: Millis;
   /** A random name part. */
   readonly unique: string;
+  /** Given by tests. */
+  readonly system?: System;
 }
+
+/** What a save asks of the operating system that is not the same on each. */
+export interface System extends Platform {
+  readonly rename: (from: string, to: string) => void;
+}
+
+const SYSTEM: System = { ...PLATFORM, rename: renameSync };
 
 export type Saved =
   | {
@@ -74,13 +84,16 @@ export async function saveSpec(request: SaveRequest): Promise<Saved> {
   const folder = dirname(request.path);
   const temp = join(folder, `.${basename(request.path)}.${request.unique}.tmp`);
   const warnings: string[] = [];
+  const { system = SYSTEM } = request;
   let handle: number | undefined;
+  let isMade = false;
   try {
     // Loaded now: nothing may come between the last look and the exchange.
-    const { swap } = await import("./swap.ts");
-    for (const left of leftovers(request.path)) rmSync(left, { force: true });
+    const swap: Swap = system.windows ? () => false : (await import("./swap.ts")).swap;
+    for (const left of leftovers(request.path)) insist(() => rmSync(left, { force: true }), system);
     fault("before-temp");
     handle = openSync(temp, "wx", 0o666);
+    isMade = true;
     writeAll(handle, request.pieces);
     fault("after-temp-write");
     keepOwnership(handle, request.path, warnings);
@@ -88,25 +101,33 @@ export async function saveSpec(request: SaveRequest): Promise<Saved> {
     fsyncSync(handle);
     const ours = fstatSync(handle, { bigint: true });
     fault("after-fsync");
+    if (system.windows) {
+      // What is open there cannot be renamed.
+      closeSync(handle);
+      handle = undefined;
+    }
     await gitIsQuiet(request);
     const before = statSync(request.path, { bigint: true, throwIfNoEntry: false });
     const isExpected = (found: BigIntStats | undefined): boolean =>
       (found === undefined ? undefined : keyFrom(found)) === request.expected;
     const goes = isExpected(before);
     if (goes) fault("before-rename");
-    if (!goes || !put(temp, request.path, before, ours, swap)) {
-      unlinkSync(temp);
+    if (!goes || !put(temp, request.path, before, ours, swap, system)) {
+      insist(() => unlinkSync(temp), system);
       return { kind: "changed" };
     }
     fault("after-rename");
-    syncFolder(folder);
+    if (!system.windows) syncFolder(folder);
     // Of our own inode, not of the path: a stranger's file that is there by now must not be taken for ours. Nor ours with a
     // stranger's bytes: an editor that saves in place writes into it from the rename on, and moves the mtime that we gave it.
-    const now = fstatSync(handle, { bigint: true });
-    const isOurs = now.size === ours.size && now.mtimeNs === ours.mtimeNs;
+    const now =
+      handle === undefined
+        ? statSync(request.path, { bigint: true, throwIfNoEntry: false })
+        : fstatSync(handle, { bigint: true });
+    const isOurs = now?.ino === ours.ino && now.size === ours.size && now.mtimeNs === ours.mtimeNs;
     return { kind: "saved", key: isOurs ? keyFrom(now) : undefined, warnings };
   } catch (cause) {
-    if (handle !== undefined && existsSync(temp)) unlinkSync(temp);
+    if (isMade && existsSync(temp)) insist(() => unlinkSync(temp), system);
     throw writeError(request.path, cause);
   } finally {
     if (handle !== undefined) closeSync(handle);
@@ -174,11 +195,18 @@ function stampUniquely(handle: number, now: Millis): void {
  * @param ours what `temp` is.
  * @returns false when another was there, or none; what `temp` is then, may be thrown away.
  */
-function put(temp: string, path: string, seen: BigIntStats | undefined, ours: BigIntStats, swap: Swap): boolean {
+function put(
+  temp: string,
+  path: string,
+  seen: BigIntStats | undefined,
+  ours: BigIntStats,
+  swap: Swap,
+  system: System,
+): boolean {
   if (seen === undefined || !swap(temp, path)) {
     // Git may just have taken it away: it must not find ours where it puts its own.
     if (seen !== undefined && !existsSync(path)) return false;
-    renameSync(temp, path);
+    insist(() => system.rename(temp, path), system);
     return true;
   }
   if (isSame(seen, statSync(temp, { bigint: true }))) {

@@ -1,6 +1,7 @@
 import { renameSync, unlinkSync } from "node:fs";
 import { dirname, relative } from "node:path";
 import { type Code, LodestarError, writeError } from "../../core/errors.ts";
+import { insist } from "../../core/platform.ts";
 import { driverState, installDriver } from "../../git/attributes.ts";
 import { hooksFolder, hooksState, installHooks } from "../../git/hooks.ts";
 import { ensureIgnored } from "../../git/ignore.ts";
@@ -99,7 +100,12 @@ function moveAside(path: string, why: string): string {
   const parts = ["-wal", "-shm", ""];
   let n = 1;
   while (parts.some((part) => isThere(`${path}.${why}-${n}${part}`))) n += 1;
-  for (const part of parts) if (isThere(path + part)) renameSync(path + part, `${path}.${why}-${n}${part}`);
+  try {
+    for (const part of parts)
+      if (isThere(path + part)) insist(() => renameSync(path + part, `${path}.${why}-${n}${part}`));
+  } catch (cause) {
+    throw writeError(path, cause);
+  }
   return `${path}.${why}-${n}`;
 }
 
@@ -132,7 +138,7 @@ async function mendIndex(context: Context): Promise<string[]> {
   return context.spec.locked(async () => {
     const fixed: string[] = [];
     for (const path of temporaryFiles(context)) {
-      unlinkSync(path);
+      insist(() => unlinkSync(path));
       fixed.push(`removed ${relative(dirname(context.spec.paths.spec), path)}`);
     }
     const { index } = context.spec.paths;

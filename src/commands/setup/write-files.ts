@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, realpathSync, renameSync, rmdirSync, rmSync, stat
 import { dirname } from "node:path";
 import { unwritable } from "../../core/errors.ts";
 import { type Random, randomDigits } from "../../core/ids.ts";
+import { insist } from "../../core/platform.ts";
 import { isThere, staysInside } from "../../git/plain-file.ts";
 
 /** A file as it is and as it is to be; `undefined`: none. */
@@ -36,8 +37,7 @@ export function writeTogether(rewrites: readonly Rewrite[], random: Random): voi
       if (rewrite.before !== undefined) chmodSync(temp, statSync(target).mode & 0o7777);
     }
     for (const each of staged) {
-      if (each.rewrite.after === undefined) rmSync(each.rewrite.path);
-      else renameSync(each.temp, each.target);
+      insist(() => (each.rewrite.after === undefined ? rmSync(each.rewrite.path) : renameSync(each.temp, each.target)));
       done.push(each);
     }
   } catch (cause) {

@@ -1,7 +1,8 @@
 import { lstatSync, renameSync } from "node:fs";
 import { LodestarError } from "../../core/errors.ts";
+import { insist } from "../../core/platform.ts";
 import { openWritable, resolveFolder, sizeOf } from "./file.ts";
-import { mapError } from "./map.ts";
+import { mapError, runtimeError } from "./map.ts";
 import { identify } from "./migrate.ts";
 import { Sql } from "./sql.ts";
 
@@ -34,7 +35,12 @@ export function moveAsideForeign(path: string): string | undefined {
   let n = 1;
   while (PARTS.some((part) => isThere(`${at}.foreign-${n}${part}`))) n += 1;
   const target = `${at}.foreign-${n}`;
-  for (const part of PARTS) if (isThere(`${at}${part}`)) renameSync(`${at}${part}`, `${target}${part}`);
+  try {
+    for (const part of PARTS) if (isThere(`${at}${part}`)) insist(() => renameSync(`${at}${part}`, `${target}${part}`));
+  } catch (cause) {
+    // On Windows while the other program has it open.
+    throw runtimeError("READ_ONLY", at, "was written by another program and cannot be moved aside", cause);
+  }
   return target;
 }
 
