@@ -9,7 +9,7 @@ It downloads the program for this machine, compares its SHA-256 with the release
 place. When anything fails nothing is written. It needs no administrator, and changes no file of yours but the program.
 
 LODESTAR_INSTALL_DIR   in the place of -Dir; without either, .local\bin in your home
-LODESTAR_BASE_URL      a mirror: what stands before /latest/download/ and /download/vX/
+LODESTAR_BASE_URL      a mirror: what stands before /latest/download/ and /download/vX/, an address or a folder
 LODESTAR_TIMEOUT       give up after so many seconds without an answer (30)
 #>
 param(
@@ -40,6 +40,11 @@ function Get-Target {
 
 # Three attempts, unless the server says that there is no such file.
 function Save-Url([string]$Url, [string]$Path) {
+    if ($Url -notmatch '^https?://') {
+        if (-not (Test-Path -LiteralPath $Url)) { throw "There is no $Url" }
+        Copy-Item -LiteralPath $Url -Destination $Path
+        return
+    }
     for ($attempt = 1; ; $attempt++) {
         try {
             Invoke-WebRequest -Uri $Url -OutFile $Path -UseBasicParsing -TimeoutSec $timeout

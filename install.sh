@@ -19,7 +19,7 @@ Installs Lodestar, or upgrades it in place.
   --from-source    build it in a checkout, with the Bun that the checkout names; Bun is fetched if it is not there
   --help           this
 
-LODESTAR_BASE_URL       a mirror: what stands before /latest/download/ and /download/vX/
+LODESTAR_BASE_URL       a mirror: what stands before /latest/download/ and /download/vX/, an address or a folder
 LODESTAR_TIMEOUT        give up after so many seconds without a byte (30)
 https_proxy, no_proxy   are obeyed as curl and wget do
 END
@@ -204,6 +204,14 @@ sum_of() {
 
 # fetch URL FILE: three attempts, unless the server says that there is no such file.
 fetch() {
+  case $1 in
+    http://* | https://*) ;;
+    *)
+      [ -f "$1" ] || die "There is no $1" "Is there a version ${version:-at all}?"
+      cp "$1" "$2" || die "$1 cannot be read."
+      return
+      ;;
+  esac
   attempt=1
   while :; do
     answer=0

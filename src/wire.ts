@@ -127,6 +127,10 @@ class Wiring implements Context {
     }
   }
 
+  get program(): string {
+    return process.execPath;
+  }
+
   confirm(question: string): boolean {
     return this.#world.confirm?.(question) ?? false;
   }

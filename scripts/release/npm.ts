@@ -4,7 +4,7 @@
  * installation.
  */
 import { copyFileSync, cpSync, linkSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { TARGETS, type Target } from "../../build.ts";
 import packageJson from "../../package.json";
 
@@ -48,7 +48,6 @@ export function npmPackages(programs: ReadonlyMap<Target, string>, version: stri
 function writePlatform(target: Target, program: string, common: object, folder: string): void {
   const [system, cpu] = target.split("-") as [keyof typeof SYSTEMS, keyof typeof CPUS];
   const file = system === "windows" ? "lodestar.exe" : "lodestar";
-  mkdirSync(join(folder, "bin"), { recursive: true });
   share(program, join(folder, "bin", file));
   copyFileSync(join(ROOT, "LICENSE"), join(folder, "LICENSE"));
   writeFileSync(
@@ -69,6 +68,7 @@ function writePlatform(target: Target, program: string, common: object, folder: 
 
 /** The same file under another name where the disk can do that; programs are large. */
 export function share(from: string, to: string): void {
+  mkdirSync(dirname(to), { recursive: true });
   rmSync(to, { force: true });
   try {
     linkSync(from, to);

@@ -111,7 +111,9 @@ async function understand(argv: readonly string[], house: House): Promise<Call> 
     if (asksHelp || help) return { kind: "help", node, ...(isGroup || command === undefined ? {} : { command }) };
     try {
       const parsed = parse(command ?? nothing(name), words, argv);
-      if (modes.version && parsed.globals.version) return { kind: "version" };
+      // `upgrade --version X` names a version, and asks for none.
+      const asksVersion = modes.version && parsed.globals.version && parsed.input.version === undefined;
+      if (asksVersion) return { kind: "version" };
       if (modes.explain && parsed.globals.explain) {
         return { kind: "explain", node, ...(isGroup || command === undefined ? {} : { command }) };
       }

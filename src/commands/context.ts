@@ -14,6 +14,8 @@ export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Where the call was made. */
   readonly cwd: string;
+  /** The file of the program that runs. */
+  readonly program: string;
   /** All of standard input. */
   stdin(): string;
   /** True when a person can be asked. */

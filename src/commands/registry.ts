@@ -7,6 +7,7 @@ export const REGISTRY: Readonly<Record<string, () => Promise<{ default: AnyComma
   doctor: () => import("./repo/doctor.ts"),
   reset: () => import("./repo/reset.ts"),
   version: () => import("./repo/version.ts"),
+  upgrade: () => import("./repo/upgrade.ts"),
   completions: () => import("./setup/completions.ts"),
   "export.snapshot": () => import("./export/snapshot.ts"),
   import: () => import("./repo/import.ts"),

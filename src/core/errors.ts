@@ -179,6 +179,31 @@ export const CODES = {
     retriable: false,
     hint: "Copy the document into the repository, and name it there.",
   },
+  PACKAGE_MANAGED: {
+    exit: 1,
+    retriable: false,
+    hint: "Upgrade it with what installed it.",
+  },
+  RELEASE_NOT_FOUND: {
+    exit: 3,
+    retriable: false,
+    hint: "`lodestar upgrade --check` says which version is the latest.",
+  },
+  DOWNLOAD_FAILED: {
+    exit: 5,
+    retriable: true,
+    hint: "Check the connection and https_proxy, or name a mirror with LODESTAR_BASE_URL; the program is as it was.",
+  },
+  CHECKSUM_MISMATCH: {
+    exit: 6,
+    retriable: false,
+    hint: "It was damaged or tampered with on the way, and nothing was replaced. Try again; if it stays so, tell the maintainers.",
+  },
+  PROGRAM_UNUSABLE: {
+    exit: 6,
+    retriable: false,
+    hint: "The program is as it was. On Alpine, `apk add libstdc++ libgcc` may be missing.",
+  },
   RUN_FAILED: {
     exit: 1,
     retriable: true,

@@ -1,6 +1,15 @@
 /** install.sh against a download site on loopback, good and bad: what it installs, and that a failure leaves nothing. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import packageJson from "../../package.json";
 import { binary } from "../support/sandbox.ts";
@@ -211,6 +220,19 @@ describe.skipIf(process.platform !== "linux")("install.sh", () => {
     expect(ran).toMatchObject({ exit: 1, left: NOTHING });
     expect(ran.stderr).toContain("http://127.0.0.1:9/latest/download/version.txt could not be downloaded");
     expect(ran.stderr).toContain("LODESTAR_BASE_URL");
+  });
+
+  test.concurrent("takes a folder for a mirror", async () => {
+    const here = home({ tools: ["sha256sum"] });
+    const mirror = join(here.path, "..", `mirror-${NEW}`);
+    mkdirSync(join(mirror, "latest"), { recursive: true });
+    mkdirSync(join(mirror, "download"));
+    symlinkSync(join(place.path, NEW, "release"), join(mirror, "latest", "download"));
+    symlinkSync(join(place.path, NEW, "release"), join(mirror, "download", `v${NEW}`));
+    expect(await here.run([], { LODESTAR_BASE_URL: mirror })).toMatchObject({ exit: 0, says: `lodestar ${NEW}` });
+    const missing = await here.run(["--version", "9.9.9"], { LODESTAR_BASE_URL: mirror });
+    expect(missing).toMatchObject({ exit: 1, says: `lodestar ${NEW}` });
+    expect(missing.stderr).toContain("Is there a version 9.9.9?");
   });
 
   test.concurrent("a version that was never released is said to be none", async () => {
