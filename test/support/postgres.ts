@@ -54,8 +54,7 @@ export class Cluster {
     const folder = mkdtempSync(join(tmpdir(), "lodestar-pg-"));
     const data = join(folder, "data");
     mkdirSync(data);
-    const owner = serverUser();
-    if (owner !== undefined) for (const path of [folder, data]) chownSync(path, owner.uid, owner.gid);
+    for (const path of [folder, data]) giveToServer(path);
     const cluster = new Cluster(folder, data, freePort());
     run(
       cluster.command(
@@ -84,7 +83,7 @@ export class Cluster {
     const owner = serverUser();
     const as =
       owner === undefined ? [] : ["setpriv", `--reuid=${owner.uid}`, `--regid=${owner.gid}`, "--clear-groups", "--"];
-    return [...as, join(programs() ?? "", program), ...args];
+    return [...as, program.startsWith("/") ? program : join(programs() ?? "", program), ...args];
   }
 
   /** Starts the server, and waits until it answers. */
@@ -148,6 +147,59 @@ export class Cluster {
   }
 }
 
+/** Why PgBouncer cannot be started here; as {@link whyNoPostgres}. */
+export function whyNoPgBouncer(): string | undefined {
+  if (pgbouncer() !== null) return undefined;
+  if (process.env.CI === "true") throw new Error("PgBouncer is not installed: apt-get install pgbouncer");
+  return "PgBouncer is not installed (apt-get install pgbouncer)";
+}
+
+const pgbouncer = () => Bun.which("pgbouncer", { PATH: `${process.env.PATH ?? ""}:/usr/sbin` });
+
+/** A pool of two connections in transaction mode before a cluster. */
+export class PgBouncer {
+  readonly #process: ReturnType<typeof Bun.spawn>;
+
+  private constructor(process: ReturnType<typeof Bun.spawn>) {
+    this.#process = process;
+  }
+
+  static async start(cluster: Cluster, port: number): Promise<PgBouncer> {
+    const ini = join(cluster.folder, "pgbouncer.ini");
+    const users = join(cluster.folder, "users.txt");
+    await Bun.write(users, '"owner" ""\n"agent" ""\n');
+    await Bun.write(
+      ini,
+      `[databases]
+lodestar = host=127.0.0.1 port=${cluster.port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+unix_socket_dir =
+auth_type = trust
+auth_file = ${users}
+pool_mode = transaction
+default_pool_size = 2
+max_client_conn = 200
+`,
+    );
+    const argv = cluster.command(pgbouncer() ?? "pgbouncer", ini);
+    const process = Bun.spawn(argv, { stdout: "ignore", stderr: Bun.file(join(cluster.folder, "pgbouncer.log")) });
+    for (let attempt = 0; ; attempt += 1) {
+      const socket = await Bun.connect({ hostname: "127.0.0.1", port, socket: { data() {} } }).catch(() => undefined);
+      socket?.end();
+      if (socket !== undefined) return new PgBouncer(process);
+      if (attempt > 200) throw new Error(readFileSync(join(cluster.folder, "pgbouncer.log"), "utf8"));
+      await Bun.sleep(50);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#process.kill();
+    await this.#process.exited;
+  }
+}
+
 let projects = 0;
 
 /** A runtime of its own in the cluster whose clock moves when told, as the contract wants it. */
@@ -183,6 +235,12 @@ export async function openProject(
     for (const store of opened) store.close();
   };
   return { store: first, clock, second, project_id, close };
+}
+
+/** Makes a file one that the server may call its own. */
+export function giveToServer(path: string): void {
+  const owner = serverUser();
+  if (owner !== undefined) chownSync(path, owner.uid, owner.gid);
 }
 
 /** Whom the server runs as where the tests run as root. */

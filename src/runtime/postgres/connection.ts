@@ -3,7 +3,7 @@ import { unwritable } from "../../core/errors.ts";
 import { type Random, randomDigits } from "../../core/ids.ts";
 import { type Clock, MINUTE, type Millis, SECOND } from "../../core/time.ts";
 import { movedError } from "../retired.ts";
-import { type Failure, failureOf, placeOf, serverError } from "./map.ts";
+import { type Failure, failureOf, isNotLetIn, placeOf, serverError } from "./map.ts";
 import { migrate, SCHEMA_VERSION } from "./migrate.ts";
 import type { Target } from "./url.ts";
 
@@ -44,6 +44,7 @@ export interface Pace {
 export class Connection {
   readonly #options: ConnectionOptions;
   #client: Bun.SQL | undefined;
+  #encrypts = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -155,6 +156,7 @@ export class Connection {
         try {
           return await within(limit, exchange(this.#open()));
         } catch (cause) {
+          if (this.#encryptsInstead(cause)) continue;
           const failure = this.#failure(cause);
           if (failure.kind === "unprepared") {
             if (unprepared === undefined) throw cause;
@@ -177,6 +179,15 @@ export class Connection {
     }
   }
 
+  /** `allow` and `prefer`: with TLS where the server wants it, else without. */
+  #encryptsInstead(cause: unknown): boolean {
+    const { sslmode } = this.#options.target;
+    if (this.#encrypts || (sslmode !== "allow" && sslmode !== "prefer") || !isNotLetIn(cause)) return false;
+    this.#encrypts = true;
+    this.#drop();
+    return true;
+  }
+
   /** What a failed exchange came to, as far as it is not to be thrown as it is. */
   #failure(cause: unknown): Exclude<Failure, { readonly kind: "refused" }> {
     if (cause === SILENT) return { kind: "lost", says: "does not answer", silent: true };
@@ -188,7 +199,8 @@ export class Connection {
   }
 
   #open(): Bun.SQL {
-    this.#client ??= newClient(this.#options.target);
+    const { target } = this.#options;
+    this.#client ??= newClient(this.#encrypts ? { ...target, sslmode: "require" } : target);
     return this.#client;
   }
 

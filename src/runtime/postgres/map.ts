@@ -87,6 +87,11 @@ export function failureOf(cause: unknown): Failure | undefined {
   return undefined;
 }
 
+/** True when the server has no entry for such a connection, as it has for some only with TLS. */
+export function isNotLetIn(cause: unknown): boolean {
+  return cause instanceof Error && "errno" in cause && cause.errno === "28000";
+}
+
 /** Host, port and database as messages name them. */
 export function placeOf({ host, port, database }: Pick<Target, "host" | "port" | "database">): string {
   return host.startsWith("/")
