@@ -108,12 +108,18 @@ export class Cluster {
     }
   }
 
-  /** `kill -9` of the server and all of its processes, as when its machine loses power. */
+  /** `kill -9` of the server and of all its processes, as when its machine loses power. */
   async kill(): Promise<void> {
     const [pid = ""] = readFileSync(join(this.data, "postmaster.pid"), "utf8").split("\n");
-    process.kill(Number(pid), "SIGKILL");
+    for (const one of [Number(pid), ...childrenOf(Number(pid))]) {
+      try {
+        process.kill(one, "SIGKILL");
+      } catch {
+        // It went by itself: its parent is gone.
+      }
+    }
     await this.#server?.exited;
-    // Its children notice within moments; the next start waits for them.
+    rmSync(join(this.data, "postmaster.pid"), { force: true });
   }
 
   /** The database's address, with what is given after the question mark. */
@@ -252,6 +258,20 @@ function serverUser(): { readonly uid: number; readonly gid: number } | undefine
     if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) };
   }
   throw new Error("The server does not run as root, and there is neither a user postgres nor nobody.");
+}
+
+function childrenOf(parent: number): number[] {
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => {
+      try {
+        // The fields after the name, which may hold anything but a closing bracket at its end.
+        const [, ppid] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
+        return Number(ppid) === parent;
+      } catch {
+        return false;
+      }
+    });
 }
 
 export function freePort(): number {
