@@ -2,9 +2,9 @@
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type Fleet, fleet, words } from "../support/fleet.ts";
-import type { Ran } from "../support/sandbox.ts";
+import { binary, type Ran } from "../support/sandbox.ts";
 
 const SESSION = "0a1b2c3d-1111-2222-3333-444455556666";
 
@@ -86,11 +86,12 @@ test("session-start speaks the language of the tool", async () => {
   using here = await held();
   const start = async (tool: string) =>
     JSON.parse((await hook(here, `session-start --tool ${tool}`, said(here, "SessionStart"))).stdout);
-  for (const tool of ["claude", "gemini"]) {
+  for (const tool of ["claude", "codex", "gemini"]) {
     const { hookSpecificOutput } = await start(tool);
     expect(hookSpecificOutput.hookEventName).toBe("SessionStart");
     expect(hookSpecificOutput.additionalContext).toContain("You are A");
   }
+  expect((await start("copilot")).additionalContext).toContain("You are A");
   const cursor = await start("cursor");
   expect(cursor.additional_context).toContain(`You are ${cursor.env.LODESTAR_AGENT}.`);
 });
@@ -118,9 +119,11 @@ test("pre-edit speaks the language of the tool", async () => {
     return JSON.parse(ran.stdout);
   };
   const reason = expect.stringContaining("held by BEN");
-  expect(await answer("claude")).toEqual({
-    hookSpecificOutput: { hookEventName: "PreToolUse", permissionDecision: "deny", permissionDecisionReason: reason },
-  });
+  for (const tool of ["claude", "codex"])
+    expect(await answer(tool)).toEqual({
+      hookSpecificOutput: { hookEventName: "PreToolUse", permissionDecision: "deny", permissionDecisionReason: reason },
+    });
+  expect(await answer("copilot")).toEqual({ permissionDecision: "deny", permissionDecisionReason: reason });
   expect(await answer("cursor")).toEqual({ permission: "deny", user_message: reason, agent_message: reason });
   expect(await answer("gemini")).toEqual({ decision: "deny", reason });
 });
@@ -142,6 +145,68 @@ test("pre-edit knows the file under every name: notebooks, patches, links, signs
   here.git("worktree", "add", "-q", join(here.base, "other"));
   expect(await refuses({ file_path: join(here.base, "other", "src/auth/deep/new.ts") })).toBe(2);
   expect(await refuses({ file_path: join(here.base, "other", "free.ts") })).toBe(0);
+});
+
+test("Copilot announces every tool, in its own words: only what writes is refused", async () => {
+  using here = await held();
+  const denied = async (toolName: string, toolArgs: unknown) => {
+    const event = { timestamp: 1, cwd: here.path, sessionId: SESSION, toolName, toolArgs };
+    const { exit, stdout } = await hook(here, "pre-edit --tool copilot", JSON.stringify(event), ADA);
+    expect(exit).toBe(0);
+    return stdout.includes('"deny"');
+  };
+  const path = join(here.path, "src/auth/login.ts");
+  for (const args of [{ path }, JSON.stringify({ path })]) {
+    expect(await denied("edit", args)).toBe(true);
+    expect(await denied("create", args)).toBe(true);
+    expect(await denied("view", args)).toBe(false);
+  }
+  expect(await denied("apply_patch", `*** Begin Patch\n*** Delete File: ${path}\n*** End Patch`)).toBe(true);
+  expect(await denied("edit", { path: "free.ts" })).toBe(false);
+  expect(await denied("edit", "{")).toBe(false);
+});
+
+test("the plugin that setup writes for opencode tells the brief, refuses, renews, and is silent where lodestar is missing", async () => {
+  using here = await held();
+  await here.ok("setup opencode");
+  const { Lodestar } = await import(join(here.path, ".opencode/plugins/lodestar.js"));
+  const told: { path: { id: string }; body: { noReply: boolean; parts: { text: string }[] } }[] = [];
+  const client = { session: { prompt: async (said: (typeof told)[number]) => void told.push(said) } };
+  const plugin = await Lodestar({ client, directory: here.path });
+  const before = process.env.PATH;
+  const event = { type: "session.created", properties: { info: { id: SESSION } } };
+  const edit = (filePath: string, tool = "edit") =>
+    plugin["tool.execute.before"]({ tool, sessionID: SESSION }, { args: { filePath } });
+  try {
+    process.env.PATH = "/nowhere";
+    await plugin.event({ event });
+    await edit("src/auth/login.ts");
+    await plugin["tool.execute.after"]({ tool: "edit", sessionID: SESSION });
+    expect(told).toEqual([]);
+
+    process.env.PATH = `${dirname(binary())}:${before}`;
+    await plugin.event({ event });
+    expect(told[0]).toMatchObject({ path: { id: SESSION }, body: { noReply: true } });
+    const [, agent] = /You are (A\w+)\./.exec(told[0]?.body.parts[0]?.text ?? "") ?? [];
+    expect((await here.ok(`agent whoami --agent ${agent}`)).agent_id).toBe(agent);
+    await expect(edit("src/auth/login.ts")).rejects.toThrow("held by BEN");
+    await expect(
+      plugin["tool.execute.before"](
+        { tool: "apply_patch", sessionID: SESSION },
+        { args: { patchText: "*** Begin Patch\n*** Add File: src/auth/x.ts\n*** End Patch" } },
+      ),
+    ).rejects.toThrow("held by BEN");
+    await edit("src/auth/login.ts", "read");
+    await edit("free.ts");
+    await here.ok(`task claim C --agent ${agent}`);
+    alter(here, "update lease set expires_at = expires_at - ttl * 2 / 3 where task_id = 'C'");
+    const [late] = (await here.ok("status")).leases.filter(({ task_id }: { task_id: string }) => task_id === "C");
+    await plugin["tool.execute.after"]({ tool: "bash", sessionID: SESSION });
+    const [now] = (await here.ok("status")).leases.filter(({ task_id }: { task_id: string }) => task_id === "C");
+    expect(Date.parse(now.expires_at)).toBeGreaterThan(Date.parse(late.expires_at));
+  } finally {
+    process.env.PATH = before;
+  }
 });
 
 test("the agent of the session acts where none is named, and an unknown session stops nobody", async () => {

@@ -266,7 +266,7 @@ test("--global writes in the home and not in the repository; without it the home
   expect(tree(here.path)).toEqual(inRepository);
   await here.ok("setup claude");
   expect(Object.entries(tree(home)).filter(([, what]) => what !== "folder")).toEqual([]);
-  await here.refused("USAGE", "setup copilot --global");
+  await here.refused("USAGE", "setup generic --global");
 });
 
 test("an opencode.jsonc is the file that is meant", async () => {

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { fleet, tally } from "../support/fleet.ts";
 import { type Connected, httpServer } from "../support/mcp.ts";
 
-const CLIENTS = 24;
+const CLIENTS = 32;
 const PROCESSES = 8;
 const TASKS = Array.from({ length: 12 }, (_, i) => `T${i}`);
 

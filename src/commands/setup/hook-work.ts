@@ -117,7 +117,7 @@ async function startSession(tool: Hooked, said: Said, context: Context): Promise
   if (agent_id !== undefined) await joinAs(agent_id, tool, await context.runtimeIfAny(), context);
   const [{ look }, { sessionText }] = await Promise.all([import("../look.ts"), import("../agent/brief.ts")]);
   const seen = await look(context, "read", agent_id, { counts: true });
-  const brief = sessionText(context, seen, agent_id, tool === "claude" ? "claude" : "generic", BRIEF);
+  const brief = sessionText(context, seen, agent_id, tool === "claude" || tool === "copilot" ? tool : "generic", BRIEF);
   if (agent_id === undefined) return { acted: false, brief };
   handOn(agent_id, context);
   return { acted: true, agent_id, brief: `${brief}\nYou have joined already: pass --agent ${quote(agent_id)}.` };
@@ -167,15 +167,32 @@ function refusal(leases: readonly Lease[], agent_id: string, said: Said, context
 /** More files than any edit names. */
 const MOST_FILES = 1000;
 
+/** What tools that change files are called. */
+const WRITES = /edit|create|write|replace|insert|patch|delete|move|rename/i;
+
+/** Copilot's arguments: an object, in older versions the JSON of one. */
+function argsOf(given: unknown): unknown {
+  if (typeof given !== "string") return given;
+  try {
+    return JSON.parse(given);
+  } catch {
+    // A patch is a text by itself.
+    return given;
+  }
+}
+
 /** The files that a tool is about to write, under the names that the tools have for them, and those that a patch names. */
 function filesIn(said: Said): string[] {
-  const input = isRecord(said.tool_input) ? said.tool_input : {};
-  const { file_path, notebook_path, path, filePath, files, edits, command, patch } = input;
+  // Who announces every tool (Copilot) also announces those that only read.
+  if (said.toolName !== undefined && !WRITES.test(text(said.toolName) ?? "")) return [];
+  const given = said.tool_input ?? argsOf(said.toolArgs);
+  const input = isRecord(given) ? given : typeof given === "string" ? { patch: given } : {};
+  const { file_path, notebook_path, path, filePath, files, edits, command, patch, patchText } = input;
   const listed = [files, edits].flatMap((list) => (Array.isArray(list) ? list : []));
   const found = [file_path, notebook_path, path, filePath, said.file_path, ...listed].map((each: unknown) =>
     text(isRecord(each) ? (each.file_path ?? each.filePath ?? each.path) : each),
   );
-  for (const patched of [command, patch, input.input]) {
+  for (const patched of [command, patch, patchText, input.input]) {
     if (typeof patched !== "string" || !patched.includes("*** Begin Patch")) continue;
     for (const [, name] of patched.matchAll(/^\*\*\* (?:(?:Add|Update|Delete) File|Move to): (.+?)\r?$/gm))
       found.push(name);

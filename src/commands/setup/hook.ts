@@ -4,7 +4,7 @@ import { command, type Raw, type Result } from "../command.ts";
 
 export const EVENTS = ["session-start", "pre-edit", "post-tool", "stop"] as const;
 /** The tools whose hooks answer in JSON of their own; `generic` is what all understand: exit status 2 and a reason. */
-export const HOOKED = ["generic", "claude", "cursor", "gemini"] as const;
+export const HOOKED = ["generic", "claude", "codex", "copilot", "cursor", "gemini", "opencode"] as const;
 type Hooked = (typeof HOOKED)[number];
 
 const Done = Shape({
@@ -78,15 +78,26 @@ interface Form {
   readonly remind?: (reason: string) => object;
 }
 
+const CLAUDE: Form = {
+  brief: (additionalContext) => ({ hookSpecificOutput: { hookEventName: "SessionStart", additionalContext } }),
+  refuse: (permissionDecisionReason) => ({
+    hookSpecificOutput: { hookEventName: "PreToolUse", permissionDecision: "deny", permissionDecisionReason },
+  }),
+  remind: (reason) => ({ decision: "block", reason }),
+};
+
 const FORMS: Readonly<Record<Hooked, Form>> = {
   generic: {},
-  claude: {
-    brief: (additionalContext) => ({ hookSpecificOutput: { hookEventName: "SessionStart", additionalContext } }),
-    refuse: (permissionDecisionReason) => ({
-      hookSpecificOutput: { hookEventName: "PreToolUse", permissionDecision: "deny", permissionDecisionReason },
-    }),
+  claude: CLAUDE,
+  // Takes the same words.
+  codex: CLAUDE,
+  copilot: {
+    brief: (additionalContext) => ({ additionalContext }),
+    refuse: (permissionDecisionReason) => ({ permissionDecision: "deny", permissionDecisionReason }),
     remind: (reason) => ({ decision: "block", reason }),
   },
+  // The plugin that `setup` writes reads exit statuses.
+  opencode: {},
   cursor: {
     brief: (additional_context, agent_id) => ({
       additional_context,

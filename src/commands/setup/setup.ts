@@ -15,7 +15,7 @@ export default command({
   only_reads: ({ check, print }) => check === true || print === true,
   summary: "Have a coding agent work with Lodestar",
   explain:
-    "Writes what the tool reads: its entry for the MCP server, a section with instructions, and hooks where it has them (claude, cursor, gemini). Files that exist keep every byte of their own, comments and line ends too; what stands there under Lodestar's name already stays. --check says what is missing, --print shows the files as they would be, --remove takes out exactly what was put in. All files are written, or none. Nothing outside the repository is touched; with --global the files in your home are meant, for all repositories.",
+    "Writes what the tool reads: its entry for the MCP server, a section with instructions, and hooks where it has them (all but generic). Files that exist keep every byte of their own, comments and line ends too; what stands there under Lodestar's name already stays. --check says what is missing, --print shows the files as they would be, --remove takes out exactly what was put in. All files are written, or none. Nothing outside the repository is touched; with --global the files in your home are meant, for all repositories.",
   anywhere: true,
   positional: ["tool"],
   input: Shape({

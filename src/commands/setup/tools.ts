@@ -5,6 +5,7 @@ import { guideSection, hasSection, withoutSection, withSection } from "../repo/g
 import { type Entry, emptied, fill, isBlank, NotEditable, putIn, standing, takeOut } from "../repo/json-edit.ts";
 import { SERVER } from "../repo/mcp-config.ts";
 import type { HOOKED } from "./hook.ts";
+import { OPENCODE_PLUGIN } from "./opencode-plugin.ts";
 
 export const TOOLS = ["claude", "codex", "cursor", "copilot", "gemini", "opencode", "generic"] as const;
 export type Tool = (typeof TOOLS)[number];
@@ -111,19 +112,35 @@ const server = (key: string, value: unknown = SERVER): Entry => ({ path: [key], 
 /** A Lodestar that is missing, or too old to know hooks, must not stop a tool: whatever its exit status, the hook's is 0. */
 const call = (event: string, tool: (typeof HOOKED)[number]): string => `lodestar hook ${event} --tool ${tool} || true`;
 
-const claudeHook = (event: string, name: string, matcher?: string): Entry => ({
+const claudeHook = (tool: (typeof HOOKED)[number], event: string, name: string, matcher?: string): Entry => ({
   path: ["hooks", name],
   value: {
     ...(matcher === undefined ? {} : { matcher }),
-    hooks: [{ type: "command", command: call(event, "claude"), timeout: 10 }],
+    hooks: [{ type: "command", command: call(event, tool), timeout: 10 }],
   },
 });
 const CLAUDE_HOOKS: readonly Entry[] = [
-  claudeHook("session-start", "SessionStart"),
-  claudeHook("pre-edit", "PreToolUse", "Edit|MultiEdit|Write|NotebookEdit"),
-  claudeHook("post-tool", "PostToolUse", "*"),
-  claudeHook("stop", "Stop"),
+  claudeHook("claude", "session-start", "SessionStart"),
+  claudeHook("claude", "pre-edit", "PreToolUse", "Edit|MultiEdit|Write|NotebookEdit"),
+  claudeHook("claude", "post-tool", "PostToolUse", "*"),
+  claudeHook("claude", "stop", "Stop"),
 ];
+/** The same form. Codex edits by patches; `Edit` and `Write` are its other names for that. */
+const CODEX_HOOKS: readonly Entry[] = [
+  claudeHook("codex", "session-start", "SessionStart"),
+  claudeHook("codex", "pre-edit", "PreToolUse", "apply_patch|Edit|Write"),
+  claudeHook("codex", "post-tool", "PostToolUse"),
+  claudeHook("codex", "stop", "Stop"),
+];
+const COPILOT_HOOKS: readonly Entry[] = [
+  ["session-start", "sessionStart"],
+  ["pre-edit", "preToolUse"],
+  ["post-tool", "postToolUse"],
+  ["stop", "agentStop"],
+].map(([event = "", name = ""]) => ({
+  path: ["hooks", name],
+  value: { type: "command", bash: call(event, "copilot"), timeoutSec: 10 },
+}));
 
 const geminiHook = (event: string, name: string, matcher: string): Entry => ({
   path: ["hooks", name],
@@ -166,15 +183,24 @@ export const IN_REPOSITORY: Readonly<Record<Tool, readonly Part[]>> = {
     guide("CLAUDE.md", "claude"),
     json(".claude/settings.json", HOOKS, CLAUDE_HOOKS),
   ],
-  codex: [toml(".codex/config.toml"), guide("AGENTS.md", "codex")],
+  codex: [toml(".codex/config.toml"), guide("AGENTS.md", "codex"), json(".codex/hooks.json", HOOKS, CODEX_HOOKS)],
   cursor: [
     json(".cursor/mcp.json", MCP, [server("mcpServers")]),
     whole(".cursor/rules/lodestar.mdc", "how to work with Lodestar", CURSOR_RULE),
     json(".cursor/hooks.json", HOOKS, CURSOR_HOOKS, { head: { version: 1 } }),
   ],
-  copilot: [json(".vscode/mcp.json", MCP, [server("servers")]), guide(".github/copilot-instructions.md", "copilot")],
+  copilot: [
+    json(".vscode/mcp.json", `${MCP} for VS Code`, [server("servers")]),
+    json(".github/mcp.json", `${MCP} for the command line`, [server("mcpServers")]),
+    guide(".github/copilot-instructions.md", "copilot"),
+    json(".github/hooks/lodestar.json", HOOKS, COPILOT_HOOKS, { head: { version: 1 } }),
+  ],
   gemini: [json(".gemini/settings.json", `${MCP} and ${HOOKS}`, GEMINI), guide("GEMINI.md", "gemini")],
-  opencode: [json("opencode.json", MCP, [OPENCODE], { instead: "opencode.jsonc" }), guide("AGENTS.md", "opencode")],
+  opencode: [
+    json("opencode.json", MCP, [OPENCODE], { instead: "opencode.jsonc" }),
+    guide("AGENTS.md", "opencode"),
+    whole(".opencode/plugins/lodestar.js", HOOKS, OPENCODE_PLUGIN),
+  ],
   generic: [json(".mcp.json", MCP, [server("mcpServers")]), guide("AGENTS.md", "generic")],
 };
 
@@ -185,7 +211,15 @@ export const IN_HOME: Readonly<Partial<Record<Tool, readonly Part[]>>> = {
     guide(".claude/CLAUDE.md", "claude"),
     json(".claude/settings.json", HOOKS, CLAUDE_HOOKS),
   ],
-  codex: [toml(".codex/config.toml"), guide(".codex/AGENTS.md", "codex")],
+  codex: [
+    toml(".codex/config.toml"),
+    guide(".codex/AGENTS.md", "codex"),
+    json(".codex/hooks.json", HOOKS, CODEX_HOOKS),
+  ],
+  copilot: [
+    json(".copilot/mcp-config.json", MCP, [server("mcpServers")]),
+    guide(".copilot/copilot-instructions.md", "copilot"),
+  ],
   cursor: [
     json(".cursor/mcp.json", MCP, [server("mcpServers")]),
     json(".cursor/hooks.json", HOOKS, CURSOR_HOOKS, { head: { version: 1 } }),
@@ -194,5 +228,6 @@ export const IN_HOME: Readonly<Partial<Record<Tool, readonly Part[]>>> = {
   opencode: [
     json(".config/opencode/opencode.json", MCP, [OPENCODE], { instead: ".config/opencode/opencode.jsonc" }),
     guide(".config/opencode/AGENTS.md", "opencode"),
+    whole(".config/opencode/plugins/lodestar.js", HOOKS, OPENCODE_PLUGIN),
   ],
 };

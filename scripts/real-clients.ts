@@ -1,0 +1,284 @@
+/**
+ * Tries the compiled program with programs of others, from npm, pinned, in a scratch folder: MCP's Inspector and conformance suite, and
+ * the coding agents that `lodestar setup` writes for, three of them also at work, with a stand-in for their model. Needs npm and its
+ * registry for the first run, and no account.
+ *
+ *   bun run test:clients                        all of them
+ *   bun run test:clients --scratch DIR          keeps what is installed, for the next run
+ *   bun run test:clients --only inspector,claude
+ *
+ * Prints a table. Exit status 1 when something that should work does not.
+ */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { build } from "../build.ts";
+import { standInModel } from "./stand-in-model.ts";
+
+const PINS = {
+  inspector: "@modelcontextprotocol/inspector@2.12.0",
+  conformance: "@modelcontextprotocol/conformance@0.1.16",
+  claude: "@anthropic-ai/claude-code@2.1.332",
+  codex: "@openai/codex@0.171.0",
+  copilot: "@github/copilot@1.0.102",
+  gemini: "@google/gemini-cli@0.61.0",
+  opencode: "opencode-ai@1.18.33",
+} as const;
+type Name = keyof typeof PINS;
+
+/** What the suite asks of any server. Its other scenarios call tools, prompts and resources of its own example server. */
+const SCENARIOS = [
+  "server-initialize",
+  "ping",
+  "tools-list",
+  "resources-list",
+  "prompts-list",
+  "server-sse-multiple-streams",
+  "dns-rebinding-protection",
+];
+
+const option = (name: string): string | undefined => {
+  const at = process.argv.indexOf(`--${name}`);
+  return at < 0 ? undefined : process.argv[at + 1];
+};
+const kept = option("scratch");
+const scratch = kept ?? mkdtempSync(join(tmpdir(), "mcp-clients-"));
+const only = option("only")?.split(",");
+const program = build();
+const bin = join(scratch, "bin");
+const home = join(scratch, "home");
+for (const folder of [bin, home]) mkdirSync(folder, { recursive: true });
+rmSync(join(bin, "lodestar"), { force: true });
+symlinkSync(program, join(bin, "lodestar"));
+
+interface Ran {
+  readonly exit: number | null;
+  readonly said: string;
+}
+const place = (): Record<string, string> => {
+  const path = [bin, dirname(Bun.which("node") ?? process.execPath), "/usr/local/bin", "/usr/bin", "/bin"];
+  return { PATH: path.join(delimiter), HOME: home, NO_COLOR: "1", TERM: "dumb" };
+};
+function run(argv: readonly string[], cwd: string): Ran {
+  const ran = Bun.spawnSync([...argv], {
+    cwd,
+    env: place(),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: 120_000,
+  });
+  return { exit: ran.exitCode, said: `${ran.stdout}${ran.stderr}` };
+}
+
+function repository(): string {
+  const path = mkdtempSync(join(scratch, "repo-"));
+  run(["git", "init", "-q"], path);
+  run(["lodestar", "init", "--no-agents-md"], path);
+  run(["lodestar", "task", "create", "--id", "A", "--title", "Log in"], path);
+  return path;
+}
+
+const rows: (readonly [client: string, what: string, result: string])[] = [];
+let failed = false;
+function tell(client: Name, what: string, isGood: boolean, said = ""): void {
+  failed ||= !isGood;
+  rows.push([PINS[client], what, isGood ? "works" : `FAILED: ${said.trim().slice(-300)}`]);
+}
+
+async function server(path: string, options: readonly string[] = []) {
+  const child = Bun.spawn([program, "mcp", "serve", "--transport", "streamable-http", "--port", "0", ...options], {
+    cwd: path,
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  const reader = child.stderr.getReader();
+  let said = "";
+  while (!said.includes("\n")) said += new TextDecoder().decode((await reader.read()).value);
+  reader.releaseLock();
+  return { child, url: /http:\/\/\S+\/mcp/.exec(said)?.[0] ?? "" };
+}
+
+async function inspector(bins: string): Promise<void> {
+  const path = repository();
+  writeFileSync(join(path, "token"), "a-token-of-the-inspector\n");
+  const http = await server(path, ["--token-file", "token"]);
+  const ways: Record<string, readonly string[]> = {
+    stdio: [program, "mcp", "serve"],
+    HTTP: [http.url, "--transport", "http", "--header", "Authorization: Bearer a-token-of-the-inspector"],
+  };
+  const calls: readonly (readonly [words: readonly string[], expected: string])[] = [
+    [["--method", "tools/list"], '"task_next"'],
+    [["--method", "tools/call", "--tool-name", "task_show", "--tool-arg", "task_id=A"], '"title": "Log in"'],
+    [["--method", "tools/call", "--tool-name", "task_show", "--tool-arg", "task_id=NONE"], '"TASK_NOT_FOUND"'],
+    [["--method", "resources/list"], '"lodestar://spec"'],
+    [["--method", "resources/templates/list"], "lodestar://prd/{source}/{anchor}"],
+    [["--method", "resources/read", "--uri", "lodestar://task/A"], "Log in"],
+    [["--method", "prompts/list"], '"review"'],
+    [["--method", "prompts/get", "--prompt-name", "work", "--prompt-args", "task_id=A"], "Lodestar task A"],
+  ];
+  for (const [way, target] of Object.entries(ways)) {
+    for (const [words, expected] of calls) {
+      const { said } = run([process.execPath, join(bins, "mcp-inspector"), "--cli", ...target, ...words], path);
+      tell("inspector", `${words.join(" ")} over ${way}`, said.includes(expected), said);
+    }
+  }
+  const stranger = [http.url, "--transport", "http", "--method", "tools/list"];
+  const { said } = run([process.execPath, join(bins, "mcp-inspector"), "--cli", ...stranger], path);
+  tell("inspector", "is refused without the token", !said.includes("task_next"), said);
+  http.child.kill();
+}
+
+async function conformance(bins: string): Promise<void> {
+  const path = repository();
+  const http = await server(path);
+  for (const scenario of SCENARIOS) {
+    const line = [process.execPath, join(bins, "conformance"), "server", "--url", http.url, "--scenario", scenario];
+    const { exit, said } = run(line, path);
+    tell("conformance", scenario, exit === 0, said);
+  }
+  http.child.kill();
+}
+
+/** Asks a coding agent which servers it knows, in a repository that was set up for it and that it trusts. */
+function agent(name: keyof typeof AT_WORK | "gemini" | "opencode", trust: (path: string) => void) {
+  return async (bins: string): Promise<void> => {
+    const path = repository();
+    const before = run([join(bins, name), "mcp", "list"], path).said;
+    tell(name, "mcp list knows nothing of it before", !before.includes("lodestar mcp serve"), before);
+    const { said: setUp } = run(["lodestar", "setup", name], path);
+    trust(path);
+    const { exit, said } = run([join(bins, name), "mcp", "list"], path);
+    const isThere = exit === 0 && /\blodestar\b/.test(said);
+    tell(name, "mcp list has the server that setup wrote", isThere, setUp + said);
+    // opencode starts what it lists; the others wait for a person's consent.
+    if (name === "opencode") tell(name, "mcp list is connected to it", said.includes("connected"), said);
+    run(["lodestar", "setup", name, "--remove"], path);
+    const after = run([join(bins, name), "mcp", "list"], path).said;
+    tell(
+      name,
+      "mcp list knows nothing of it after --remove",
+      !/\blodestar mcp serve|lodestar \(local/.test(after),
+      after,
+    );
+    if (name === "claude" || name === "codex" || name === "copilot") await atWork(name, bins);
+  };
+}
+
+function write(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+}
+const trustIn = (file: string, make: (path: string) => string) => (path: string) => write(join(home, file), make(path));
+
+/** What a coding agent is started with to do as its model says, which is at `url`. */
+interface AtWork {
+  readonly line: readonly string[];
+  readonly env: (url: string) => Record<string, string>;
+  readonly config?: (path: string, url: string) => readonly [file: string, text: string];
+}
+const AT_WORK: Readonly<Record<"claude" | "codex" | "copilot", AtWork>> = {
+  claude: {
+    line: ["-p", "Write a file", "--permission-mode", "acceptEdits"],
+    env: (url) => ({
+      ANTHROPIC_BASE_URL: url,
+      ANTHROPIC_API_KEY: "none",
+      CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+    }),
+  },
+  codex: {
+    // Its hooks are run once a person has looked at them; here that is the repository made above.
+    line: ["exec", "--dangerously-bypass-hook-trust", "--sandbox", "workspace-write", "Write a file"],
+    env: () => ({ STAND_IN_KEY: "none" }),
+    config: (path, url) => [
+      ".codex/config.toml",
+      `model = "gpt-5.5"
+model_provider = "stand_in"
+[model_providers.stand_in]
+name = "stand-in"
+base_url = "${url}/v1"
+wire_api = "responses"
+env_key = "STAND_IN_KEY"
+[projects.${JSON.stringify(path)}]
+trust_level = "trusted"
+`,
+    ],
+  },
+  copilot: {
+    line: ["-p", "Write a file", "--allow-all-tools"],
+    env: (url) => ({
+      COPILOT_PROVIDER_BASE_URL: `${url}/v1`,
+      COPILOT_PROVIDER_TYPE: "openai",
+      COPILOT_PROVIDER_API_KEY: "none",
+      COPILOT_MODEL: "m",
+      COPILOT_OFFLINE: "true",
+    }),
+    config: (path) => [".copilot/config.json", JSON.stringify({ trustedFolders: [path] })],
+  },
+};
+
+/** Has the agent write into another agent's path locks: it hears who it is, and why not. */
+async function atWork(name: keyof typeof AT_WORK, bins: string): Promise<void> {
+  const path = repository();
+  run(["lodestar", "task", "update", "A", "--add-lock", "src/auth/**"], path);
+  run(["lodestar", "agent", "join", "--id", "BEN"], path);
+  run(["lodestar", "task", "claim", "A", "--agent", "BEN"], path);
+  run(["lodestar", "setup", name], path);
+  const file = join(path, "src", "auth", "x.ts");
+  const model = standInModel(file);
+  const { line, env, config } = AT_WORK[name];
+  if (config !== undefined) {
+    const [where, text] = config(path, model.url);
+    write(join(home, where), text);
+  }
+  const child = Bun.spawn([join(bins, name), ...line], {
+    cwd: path,
+    env: { ...place(), ...env(model.url) },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: 120_000,
+  });
+  const said = `${await new Response(child.stdout).text()}${await new Response(child.stderr).text()}`;
+  await child.exited;
+  model.stop();
+  tell(name, "at work: the session's brief reaches the model", /You are A\w{8}/.test(model.heard()), said);
+  const isRefused = model.heard().includes("held by BEN") && !existsSync(file);
+  tell(name, "at work: an edit inside another agent's locks is refused, and the model hears why", isRefused, said);
+}
+
+const CHECKS: Readonly<Record<Name, (bins: string) => Promise<void>>> = {
+  inspector,
+  conformance,
+  claude: agent("claude", () => {}),
+  codex: agent(
+    "codex",
+    trustIn(".codex/config.toml", (path) => `[projects.${JSON.stringify(path)}]\ntrust_level = "trusted"\n`),
+  ),
+  copilot: agent(
+    "copilot",
+    trustIn(".copilot/config.json", (path) => JSON.stringify({ trustedFolders: [path] })),
+  ),
+  gemini: agent("gemini", () => {}),
+  opencode: agent("opencode", () => {}),
+};
+
+for (const [name, check] of Object.entries(CHECKS) as [Name, (bins: string) => Promise<void>][]) {
+  if (only !== undefined && !only.includes(name)) continue;
+  const folder = join(scratch, name);
+  const [, version] = /@([^@]+)$/.exec(PINS[name]) ?? [];
+  const manifest = join(folder, "node_modules", PINS[name].slice(0, -`@${version}`.length), "package.json");
+  if (!existsSync(manifest) || JSON.parse(readFileSync(manifest, "utf8")).version !== version) {
+    write(join(folder, "package.json"), '{"private":true}');
+    const installed = Bun.spawnSync(["npm", "install", "--no-audit", "--no-fund", PINS[name]], { cwd: folder });
+    if (installed.exitCode !== 0) {
+      tell(name, "npm install", false, String(installed.stderr));
+      continue;
+    }
+  }
+  await check(join(folder, "node_modules", ".bin"));
+}
+for (const [client, what, result] of rows) console.log(`${client.padEnd(42)} ${what.padEnd(78)} ${result}`);
+if (kept === undefined) rmSync(scratch, { recursive: true, force: true });
+process.exit(failed ? 1 : 0);
