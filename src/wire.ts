@@ -163,10 +163,10 @@ class Wiring implements Context {
 
   /** Git takes a file away before it writes it anew: until then it counts as there, and whoever reads it waits. */
   #isBeingReplaced(place: Place): boolean {
-    const { git_index_lock } = specPaths(place);
+    const { git } = specPaths(place);
     // In a hook of `git commit` the lock is the caller's own.
-    if (git_index_lock === undefined || this.env.GIT_INDEX_FILE !== undefined) return false;
-    return existsSync(git_index_lock) && existsSync(dirname(specPath(place)));
+    if (git === undefined || this.env.GIT_INDEX_FILE !== undefined) return false;
+    return existsSync(git.index_lock) && existsSync(dirname(specPath(place)));
   }
 
   get spec(): SpecPlane {
@@ -521,7 +521,8 @@ function specPaths(place: Place): SpecPaths {
       ? join(home.root, ".lodestar", "spec.lock")
       : join(home.git.git_dir, "lodestar", lockName(home));
   const paths = { spec, index: join(folder, "index.sqlite"), lock };
-  return place.git === undefined ? paths : { ...paths, git_index_lock: join(place.git.git_dir, "index.lock") };
+  if (home.git === undefined) return paths;
+  return { ...paths, git: { index_lock: join(home.git.git_dir, "index.lock"), worktree: home.worktree } };
 }
 
 function lockName(home: Place): string {

@@ -19,7 +19,8 @@ import { basename, dirname, join } from "node:path";
 import { writeError } from "../core/errors.ts";
 import { fault } from "../core/fault.ts";
 import { insist, PLATFORM, type Platform } from "../core/platform.ts";
-import { type Millis, SECOND } from "../core/time.ts";
+import type { Clock, Millis } from "../core/time.ts";
+import { type GitSigns, hasGitBegun, untilQuiet } from "./git-work.ts";
 import { keyFrom, type SpecKey } from "./key.ts";
 import type { Swap } from "./swap.ts";
 
@@ -29,9 +30,9 @@ export interface SaveRequest {
   readonly pieces: readonly Uint8Array[];
   /** The key that the new bytes were made from; `undefined` when there was no file. */
   readonly expected: SpecKey | undefined;
-  /** Git's `index.lock` of this worktree: while it exists, Git may be about to replace the file. */
-  readonly git_index_lock: string | undefined;
-  readonly now: Millis;
+  /** Where a Git that may be about to replace the file can be seen. */
+  readonly git: GitSigns | undefined;
+  readonly clock: Clock;
   /** A random name part. */
   readonly unique: string;
   /** Given by tests. */
@@ -53,26 +54,9 @@ export type Saved =
       readonly warnings: readonly string[];
     }
   /** Somebody else replaced the file since it was read: start over. */
-  | { readonly kind: "changed" };
-
-/** How long Git's `index.lock` is waited for in any case (S3). */
-const GIT_PATIENCE: Millis = 2 * SECOND;
-/** How long after a Git began it is believed to be at work still: on a busy machine a merge takes seconds. */
-const GIT_WORK: Millis = 30 * SECOND;
-
-/**
- * Whether Git may be about to replace files of the worktree. It makes its lock empty, and writes it last, when the files stand where they
- * should: an empty one is waited for as long as its Git may live, a written one (a commit whose message somebody is typing) is not.
- *
- * @param now the time now, in milliseconds.
- * @param waited for how long the caller has waited already.
- */
-export function isGitAtWork(lock: string, now: Millis, waited: Millis): boolean {
-  const found = statSync(lock, { throwIfNoEntry: false });
-  if (found === undefined) return false;
-  if (waited < GIT_PATIENCE) return true;
-  return found.isFile() && found.size === 0 && now - found.mtimeMs < GIT_WORK && waited < GIT_WORK;
-}
+  | { readonly kind: "changed" }
+  /** It was saved, and a Git that was at work meanwhile has put another file in its place, which may hold the same. */
+  | { readonly kind: "overtaken" };
 
 /**
  * Replaces the spec (S2): temp file in the same folder, fsync, rename, fsync of the folder; mode and group kept. The caller
@@ -97,7 +81,7 @@ export async function saveSpec(request: SaveRequest): Promise<Saved> {
     writeAll(handle, request.pieces);
     fault("after-temp-write");
     keepOwnership(handle, request.path, warnings);
-    stampUniquely(handle, request.now);
+    stampUniquely(handle, request.clock.now());
     fsyncSync(handle);
     const ours = fstatSync(handle, { bigint: true });
     fault("after-fsync");
@@ -106,7 +90,7 @@ export async function saveSpec(request: SaveRequest): Promise<Saved> {
       closeSync(handle);
       handle = undefined;
     }
-    await gitIsQuiet(request);
+    const quiet = request.git && (await untilQuiet(request.git, request.clock));
     const before = statSync(request.path, { bigint: true, throwIfNoEntry: false });
     const isExpected = (found: BigIntStats | undefined): boolean =>
       (found === undefined ? undefined : keyFrom(found)) === request.expected;
@@ -118,6 +102,12 @@ export async function saveSpec(request: SaveRequest): Promise<Saved> {
     }
     fault("after-rename");
     if (!system.windows) syncFolder(folder);
+    if (request.git !== undefined && quiet !== undefined && hasGitBegun(request.git, quiet)) {
+      // It may have decided by what was here before: what is acknowledged is what it leaves.
+      await untilQuiet(request.git, request.clock);
+      const left = statSync(request.path, { bigint: true, throwIfNoEntry: false });
+      if (left === undefined || !isSame(left, ours)) return { kind: "overtaken" };
+    }
     // Of our own inode, not of the path: a stranger's file that is there by now must not be taken for ours. Nor ours with a
     // stranger's bytes: an editor that saves in place writes into it from the rename on, and moves the mtime that we gave it.
     const now =
@@ -222,11 +212,6 @@ function put(
 /** The same file with the same content, as far as its times tell: an exchange gives both a new ctime. */
 function isSame(a: BigIntStats, b: BigIntStats): boolean {
   return a.dev === b.dev && a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs;
-}
-
-async function gitIsQuiet({ git_index_lock: lock, now }: SaveRequest): Promise<void> {
-  if (lock === undefined) return;
-  for (let waited = 0; isGitAtWork(lock, now + waited, waited); waited += 10) await Bun.sleep(10);
 }
 
 function syncFolder(folder: string): void {

@@ -5,6 +5,7 @@ import { newReopenId, type Random } from "../core/ids.ts";
 import type { Clock, Millis } from "../core/time.ts";
 import { DamagedIndex } from "./damaged-index.ts";
 import type { SpecEdit } from "./document.ts";
+import type { GitSigns } from "./git-work.ts";
 import { removeIndex, SpecIndex } from "./index.ts";
 import { readSpecBytes, type SpecBytes, type SpecKey, specKey } from "./key.ts";
 import type { Problem, Spec } from "./model.ts";
@@ -15,8 +16,8 @@ export interface SpecPaths {
   readonly spec: string;
   readonly index: string;
   readonly lock: string;
-  /** Git's `index.lock` of the worktree. */
-  readonly git_index_lock?: string;
+  /** Where the Git of the worktree can be seen at work. */
+  readonly git?: GitSigns;
 }
 
 export interface SpecServices {
@@ -174,10 +175,10 @@ export class SpecPlane {
    * @throws LodestarError `NOT_INITIALIZED` when there is none.
    */
   async #afterGit(): Promise<SpecKey> {
-    const { spec, git_index_lock: lock } = this.paths;
-    const { isGitAtWork } = await import("./file.ts");
+    const { spec, git } = this.paths;
+    const { isGitAtWork } = await import("./git-work.ts");
     for (let waited = 0; ; waited += 10) {
-      const isBusy = lock !== undefined && isGitAtWork(lock, this.#services.clock.now(), waited);
+      const isBusy = git !== undefined && isGitAtWork(git.index_lock, this.#services.clock.now(), waited);
       // Looked at after the lock: what Git put there before it let go is seen.
       const key = this.key();
       if (key !== undefined) return key;
@@ -198,11 +199,18 @@ export class SpecPlane {
   }
 
   async #save(makeEdits: (index: SpecIndex) => readonly SpecEdit[]): Promise<boolean> {
+    let overtaken: readonly SpecEdit[] = [];
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
       const index = await this.index("write");
       const header = index.header();
-      const edits = makeEdits(index);
-      if (edits.length === 0) return false;
+      const left = overtaken.length === 0 ? undefined : (await import("./lacking.ts")).lacking(index, overtaken);
+      // Of what Git has kept only the rest is saved again; if it kept nothing, all is planned anew, by what is there now.
+      const edits = left !== undefined && left.length < overtaken.length ? left : makeEdits(index);
+      if (edits.length === 0) {
+        // Git kept all of what was saved.
+        if (left?.length === 0) this.#saved = true;
+        return left?.length === 0;
+      }
       const read = await this.#read();
       if (header === undefined || read.key !== header.key) continue;
       // An editor that saves in place empties the file first: what it is about to write must not go to a replaced file.
@@ -221,11 +229,12 @@ export class SpecPlane {
           path: this.#realPath(),
           pieces: applied.pieces,
           expected: read.key,
-          git_index_lock: this.paths.git_index_lock,
-          now: this.#services.clock.now(),
+          git: this.paths.git,
+          clock: this.#services.clock,
           unique: newReopenId(this.#services.random) + newReopenId(this.#services.random),
         });
-        if (saved.kind === "changed") continue;
+        if (saved.kind === "overtaken" && edits !== left) overtaken = edits;
+        if (saved.kind !== "saved") continue;
         this.#saved = true;
         for (const warning of saved.warnings) this.#services.warn(warning);
         index.endRead();

@@ -81,8 +81,7 @@ interface Answer {
 
 /** @returns `undefined` when the file changed meanwhile. */
 async function attemptOnce(path: string, take: Take, context: Context): Promise<Answer | undefined> {
-  const now = context.clock.now();
-  const read = readSpecBytes(path, now);
+  const read = readSpecBytes(path, context.clock.now());
   if (read === undefined) throw new LodestarError("PATH_NOT_FOUND", `There is no ${path}`, { details: { path } });
   const shownPath = relative(context.place.worktree, path);
   const name = shownPath.startsWith("..") ? path : shownPath;
@@ -104,11 +103,11 @@ async function attemptOnce(path: string, take: Take, context: Context): Promise<
     pieces: [merge.bytes],
     expected: read.key,
     // Git itself may have called us and hold its lock.
-    git_index_lock: undefined,
-    now,
+    git: undefined,
+    clock: context.clock,
     unique: newReopenId(context.random) + newReopenId(context.random),
   });
-  if (saved.kind === "changed") return undefined;
+  if (saved.kind !== "saved") return undefined;
   for (const warning of saved.warnings) context.warn(warning);
   warnOf(context, merge);
   if (found.kind === "markers" && found.versions.base === undefined)
