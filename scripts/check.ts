@@ -53,6 +53,7 @@ mkdirSync(join(ROOT, "dist"), { recursive: true });
 if (installed() || must(run("install", ["install", "--frozen-lockfile"]))) {
   must(run("format and lint", ["node_modules/@biomejs/biome/bin/biome", "ci"]));
   must(run("types", ["node_modules/typescript/bin/tsc", "--noEmit"]));
+  must(run("seeded bugs", ["test/simulation/mutants.ts"]));
   must(run("generated pages", ["scripts/docs.ts", "--check"]));
   must(run("build", ["build.ts"]));
 }

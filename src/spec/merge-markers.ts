@@ -5,6 +5,7 @@ import { linesOf } from "./merge-lines.ts";
 import { ended, fieldsIn } from "./merge-side.ts";
 import { conflict, type Labels, marked, patchedTask } from "./merge-text.ts";
 import { mergeTask } from "./merge-values.ts";
+import { tryParse } from "./parse.ts";
 
 export interface MarkedSides {
   /** Only where every conflict shows it (diff3 style). */
@@ -59,7 +60,7 @@ export interface Unrepeated {
  * Makes one task of each that stands twice, as a textual merge leaves those that both sides have added or moved. There is no
  * base: what differs and has no rule is a conflict.
  *
- * @returns `undefined` when nothing stands twice, or the file does not divide into blocks.
+ * @returns `undefined` when nothing stands twice, the file does not divide into blocks, or one of those cannot be read.
  */
 export async function withoutRepeats(bytes: Uint8Array, labels: Labels): Promise<Unrepeated | undefined> {
   const buffer = asBuffer(bytes);
@@ -75,6 +76,8 @@ export async function withoutRepeats(bytes: Uint8Array, labels: Labels): Promise
     let shown = text;
     for (const other of others) {
       const theirs = textOf(other);
+      // One side of a merge may be damaged besides: whoever reads it whole says where.
+      if (tryParse(text) === undefined || tryParse(theirs) === undefined) return undefined;
       replaced.set(other, "");
       const merged = mergeTask(undefined, fieldsIn(text), fieldsIn(theirs));
       if (merged.kind === "two") {

@@ -11,6 +11,9 @@ const SEEDS: Readonly<Record<Campaign, number>> = {
   "index-damage": 5,
   "lock-damage": 6,
   places: 12,
+  "git-hooks": 5,
+  "agent-hooks": 8,
+  merges: 8,
   shell: 6,
 };
 

@@ -337,3 +337,23 @@ test("what a brief tells an agent to run is safe to paste, whatever the task is 
     expect(said.data.formatted_output).toMatch(/lodestar task done '\$\(touch CANARY\)' --agent/);
   }
 });
+
+test("markers around a task that stands twice and cannot be read are refused, not a defect", async () => {
+  const task = (title: string) => `  A:\n    title: ${title}\n    status: ready\n`;
+  writeFileSync(
+    here.spec,
+    `tasks:\n${task("one")}${task("[two")}<<<<<<< ours\n${task("three")}=======\n${task("four")}>>>>>>> theirs\n`,
+  );
+  const before = readFileSync(here.spec);
+  const { exit, out } = await here.call(["git", "resolve", "--json"]);
+  expect({ exit, code: JSON.parse(out).error.code }).toEqual({ exit: 6, code: "SPEC_INVALID" });
+  expect(readFileSync(here.spec)).toEqual(before);
+});
+
+test("a folder or a pipe where the merged file should be is nothing that was saved meanwhile", async () => {
+  for (const name of ["base.yaml", "ours.yaml", "theirs.yaml"]) writeFileSync(at(name), SPEC);
+  mkdirSync(at("folder"));
+  if (process.platform !== "win32") fifo("pipe");
+  for (const path of ["..", "folder", "pipe"])
+    expect((await here.call(["git", "merge-driver", "base.yaml", "ours.yaml", "theirs.yaml", path])).exit).toBe(0);
+});

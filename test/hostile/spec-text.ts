@@ -248,24 +248,28 @@ export function anySpecText(random: SeededRandom): Buffer {
       ]),
     );
   if (random.below(5) === 0) lines.splice(random.below(lines.length + 1), 0, random.pick(LINES));
-  let bytes = Buffer.from(
+  const bytes = Buffer.from(
     (random.below(12) === 0 ? "\ufeff" : "") +
       lines.join("\n").replaceAll("\n", eol) +
       (random.below(4) > 0 ? eol : ""),
   );
-  if (random.below(10) === 0) {
-    for (let times = 1 + random.below(4); times > 0 && bytes.length > 0; times -= 1) {
-      const at = random.below(bytes.length);
-      const kind = random.below(3);
-      if (kind === 0) bytes[at] = random.below(256);
-      else if (kind === 1) bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + 1 + random.below(4))]);
-      else
-        bytes = Buffer.concat([
-          bytes.subarray(0, at),
-          Buffer.from(random.pick([...LINES, ...VALUES, ...ACTING_WORDS])),
-          bytes.subarray(at),
-        ]);
-    }
+  return random.below(10) === 0 ? damaged(bytes, random) : bytes;
+}
+
+/** Bytes that are wrong, gone or too many, in some places. */
+export function damaged(given: Buffer, random: SeededRandom): Buffer {
+  let bytes = given;
+  for (let times = 1 + random.below(4); times > 0 && bytes.length > 0; times -= 1) {
+    const at = random.below(bytes.length);
+    const kind = random.below(3);
+    if (kind === 0) bytes[at] = random.below(256);
+    else if (kind === 1) bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + 1 + random.below(4))]);
+    else
+      bytes = Buffer.concat([
+        bytes.subarray(0, at),
+        Buffer.from(random.pick([...LINES, ...VALUES, ...ACTING_WORDS])),
+        bytes.subarray(at),
+      ]);
   }
   return bytes;
 }

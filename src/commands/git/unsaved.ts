@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { readPlainBytes } from "../../git/plain-file.ts";
 import { gitSays } from "../../git/run.ts";
+import { MAX_BYTES } from "../../spec/key.ts";
 import type { Context } from "../context.ts";
 
 /**
@@ -12,10 +14,8 @@ import type { Context } from "../context.ts";
  * that merge itself.
  */
 export function savedSince(context: Context, ours: string, path: string): Uint8Array | undefined {
-  const file = join(context.cwd, path);
-  if (!existsSync(file)) return undefined;
-  const [now, then] = [readFileSync(file), readFileSync(resolve(context.cwd, ours))];
-  if (now.equals(then)) return undefined;
+  const now = readPlainBytes(join(context.cwd, path), MAX_BYTES);
+  if (now === undefined || now.equals(readFileSync(resolve(context.cwd, ours)))) return undefined;
   // Our version is what this worktree has in its index, and a merge of it is under way: not one of two common ancestors, nor
   // one that touches no worktree.
   const lock = gitSays(context.cwd, "rev-parse", "--git-path", "index.lock");
