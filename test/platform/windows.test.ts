@@ -8,6 +8,7 @@ import { remoteMount } from "../../src/git/mount.ts";
 import { uri } from "../../src/runtime/sqlite/file.ts";
 import { type SaveRequest, type System, saveSpec } from "../../src/spec/file.ts";
 import { specKey } from "../../src/spec/key.ts";
+import { ManualClock } from "../support/clock.ts";
 
 const failure = (code: string): Error => Object.assign(new Error(code), { code });
 
@@ -65,7 +66,7 @@ describe.skipIf(process.platform !== "linux")("a save on Windows", () => {
       const path = join(folder, "spec.yaml");
       writeFileSync(path, "old");
       const request: SaveRequest = {
-        ...{ path, pieces: [Buffer.from("new")], git_index_lock: undefined, now: 0, unique: "x" },
+        ...{ path, pieces: [Buffer.from("new")], git: undefined, clock: new ManualClock(0), unique: "x" },
         expected: specKey(path),
         system: { windows: true, pause: () => {}, rename: renameSync, ...system },
       };
@@ -118,8 +119,8 @@ describe.skipIf(process.platform !== "linux")("a save on Windows", () => {
       path,
       pieces: [Buffer.from("new")],
       expected: undefined,
-      git_index_lock: undefined,
-      now: 0,
+      git: undefined,
+      clock: new ManualClock(0),
       unique: "x",
     };
     const system: System = { windows: false, pause: () => {}, rename };
