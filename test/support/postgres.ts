@@ -34,6 +34,8 @@ export interface ClusterOptions {
   readonly settings?: readonly string[];
   /** Lines of pg_hba.conf, in the place of trust for everybody. */
   readonly hba?: readonly string[];
+  /** Waits for the disk at each commit, as a server must that is not only a test. */
+  readonly durable?: boolean;
 }
 
 /** A running server. */
@@ -41,12 +43,14 @@ export class Cluster {
   readonly folder: string;
   readonly data: string;
   readonly port: number;
+  readonly #durable: boolean;
   #server: ReturnType<typeof Bun.spawn> | undefined;
 
-  private constructor(folder: string, data: string, port: number) {
+  private constructor(folder: string, data: string, port: number, durable: boolean) {
     this.folder = folder;
     this.data = data;
     this.port = port;
+    this.#durable = durable;
   }
 
   /** Makes a cluster with an empty database `lodestar` of the user `owner`, and starts it. */
@@ -55,7 +59,7 @@ export class Cluster {
     const data = join(folder, "data");
     mkdirSync(data);
     for (const path of [folder, data]) giveToServer(path);
-    const cluster = new Cluster(folder, data, freePort());
+    const cluster = new Cluster(folder, data, freePort(), options.durable ?? false);
     run(
       cluster.command(
         "initdb",
@@ -91,7 +95,7 @@ export class Cluster {
     const settings = [
       ...["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=300", "-c", "shared_buffers=32MB"],
       // What is tested is that programs and server may die, not that the machine may: tests need not wait for the disk.
-      ...["-c", "fsync=off", "-c", "log_min_messages=fatal"],
+      ...["-c", `fsync=${this.#durable ? "on" : "off"}`, "-c", "log_min_messages=fatal"],
     ];
     const argv = this.command("postgres", "-D", this.data, "-k", this.folder, "-p", String(this.port), ...settings);
     this.#server = Bun.spawn(argv, { stdout: "ignore", stderr: Bun.file(join(this.folder, "log")) });
