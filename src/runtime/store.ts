@@ -97,6 +97,11 @@ export interface RuntimeStore {
   dequeue(ticket_id: string): Promise<void>;
   /** A cheap number that changes whenever another process has written anything. */
   pulse(): Promise<number>;
+  /**
+   * Sleeps for so long, or until the store hears that something was written, as far as it can hear. Absent where a look costs so little
+   * that waiters look often.
+   */
+  drowse?(atMost: Millis): Promise<void>;
 
   /** Empties the runtime (`reset`). Tokens, event numbers and the clock go on; `runtime_id` becomes another. */
   clear(): Promise<void>;

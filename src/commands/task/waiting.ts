@@ -6,6 +6,8 @@ import type { Context } from "../context.ts";
 
 /** How often a waiter looks whether anything was written: a stat and a pragma, far below a millisecond. */
 const GLANCE: Millis = 40;
+/** How often where a look goes to a server, which tells of changes as well as it can. */
+const GLANCE_AFAR: Millis = 250;
 /** Tickets are renewed at least once a second (L7). */
 const TICKET_RENEWAL: Millis = 900;
 
@@ -102,6 +104,8 @@ export async function untilChanged(
       if (turn?.first === true && !wasFirst) return;
       wasFirst = turn?.first ?? false;
     }
-    await Bun.sleep(Math.max(1, Math.min(GLANCE, deadline - now, before.expiry - (now - before.at))));
+    const glance = runtime?.drowse === undefined ? GLANCE : GLANCE_AFAR;
+    const rest = Math.max(1, Math.min(glance, deadline - now, before.expiry - (now - before.at)));
+    await (runtime?.drowse?.(rest) ?? Bun.sleep(rest));
   }
 }

@@ -110,6 +110,14 @@ export class Connection {
     return this.#options.clock.now();
   }
 
+  /**
+   * A second connection, for what the server says unasked. It sets a parameter of its own that only a session with the server itself
+   * takes: a pool between would hand the session on to others.
+   */
+  newSession(parameter: string): Bun.SQL {
+    return newClient(this.#encryptedTarget, { [parameter]: "on" });
+  }
+
   close(): void {
     this.#drop();
   }
@@ -199,9 +207,13 @@ export class Connection {
   }
 
   #open(): Bun.SQL {
-    const { target } = this.#options;
-    this.#client ??= newClient(this.#encrypts ? { ...target, sslmode: "require" } : target);
+    this.#client ??= newClient(this.#encryptedTarget);
     return this.#client;
+  }
+
+  get #encryptedTarget(): Target {
+    const { target } = this.#options;
+    return this.#encrypts ? { ...target, sslmode: "require" } : target;
   }
 
   #drop(): void {
@@ -262,7 +274,10 @@ function encode(value: object): string {
 
 const NUL = String.fromCharCode(0);
 
-function newClient({ host, port, socket, user, database, password, ...target }: Target): Bun.SQL {
+function newClient(
+  { host, port, socket, user, database, password, ...target }: Target,
+  parameters: Readonly<Record<string, string>> = {},
+): Bun.SQL {
   return new Bun.SQL({
     ...(socket === undefined ? { hostname: host, port } : { path: socket }),
     ...{ adapter: "postgres", username: user, database },
@@ -270,7 +285,7 @@ function newClient({ host, port, socket, user, database, password, ...target }: 
     tls: tlsOf(host, target),
     // One connection, and no statement kept in it by name: the next one may reach another session (PgBouncer).
     ...{ max: 1, prepare: false, connectionTimeout: SILENCE / SECOND },
-    connection: { application_name: "lodestar" },
+    connection: { application_name: "lodestar", ...parameters },
   });
 }
 

@@ -7,6 +7,7 @@ import { type RuntimeSnapshot, sameContent, snapshotCounts, snapshotProblems } f
 import type * as runtime from "../store.ts";
 import { present } from "../values.ts";
 import type { Connection } from "./connection.ts";
+import { Ear } from "./ear.ts";
 import { fold, foldWords } from "./fold.ts";
 import { finishVerdicts, type HoldVerdict, nameOf, releaseVerdict, renewVerdict, type Scene } from "./judging.ts";
 import { overlapsOf } from "./overlaps.ts";
@@ -23,6 +24,7 @@ type Mismatch = { readonly kind: "mismatch" };
  */
 export class PostgresStore implements runtime.RuntimeStore {
   readonly #server: Connection;
+  #ear: Ear | undefined;
   /** Live leases with path locks, as last seen. */
   #leases: readonly Lease[] = [];
   /** Tasks as last seen, each for one verdict. */
@@ -233,6 +235,11 @@ export class PostgresStore implements runtime.RuntimeStore {
     return (await this.#server.read<{ writes: number }>("pulse", {}))?.writes ?? 0;
   }
 
+  async drowse(atMost: Millis): Promise<void> {
+    this.#ear ??= new Ear(this.#server);
+    await this.#ear.drowse(atMost);
+  }
+
   async clear(): Promise<void> {
     await this.#server.write("clear", {}, { long: true });
   }
@@ -317,6 +324,7 @@ export class PostgresStore implements runtime.RuntimeStore {
   }
 
   close(): void {
+    this.#ear?.close();
     this.#server.close();
   }
 }
