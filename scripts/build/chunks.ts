@@ -18,6 +18,7 @@ export const GROUPS: readonly { readonly name: string; readonly files: readonly 
       "commands/task/shapes.ts",
       "commands/task/offers.ts",
       "commands/task/claim-answer.ts",
+      "commands/set-up.ts",
       "runtime/sqlite/open.ts",
     ],
   },
@@ -25,9 +26,7 @@ export const GROUPS: readonly { readonly name: string; readonly files: readonly 
     name: "a lease is granted or ends",
     files: [
       "commands/settle-up.ts",
-      "commands/task/taking.ts",
-      "commands/task/bundle.ts",
-      "commands/task/waiting.ts",
+      "commands/task/claiming.ts",
       "commands/task/lease-call.ts",
       "runtime/sqlite/claim.ts",
       "runtime/sqlite/holding.ts",

@@ -19,7 +19,6 @@ import { command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { type Look, look } from "../look.ts";
 import { isSetUp, NOT_SET_UP, SET_UP } from "../set-up.ts";
-import { markNow, untilChanged } from "../task/waiting.ts";
 
 const LeaseLine = Shape({ task_id: TaskId, agent_id: AgentId, expires_at: Instant, seconds_left: Integer() });
 const Difference = Shape({ task_id: TaskId, spec: Text(), runtime: Text(), branch: Optional(Text()) });
@@ -68,6 +67,7 @@ export default command({
   stream: {
     asked: (input) => input.watch === true,
     items: async function* (input, context) {
+      const { markNow, untilChanged } = await import("../task/waiting.ts");
       while (context.signal?.aborted !== true) {
         const before = await markNow(context);
         yield await survey(context, context.actor(input.agent_id));

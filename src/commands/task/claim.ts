@@ -1,12 +1,9 @@
-import { LodestarError } from "../../core/errors.ts";
 import { AgentId, Duration, Flag, List, Optional, Shape, type Static, TaskId, Union } from "../../core/schema.ts";
-import { formatDuration, type Millis, readDuration } from "../../core/time.ts";
+import { readDuration } from "../../core/time.ts";
 import { command } from "../command.ts";
-import type { Context } from "../context.ts";
 import { afterClaim, claimView } from "./claim-answer.ts";
 import { ClaimShape } from "./shapes.ts";
-import { type ClaimData, claimAnswer, mayPass, type Taken, type Taking, takeThese } from "./taking.ts";
-import { newTicket, waitFor } from "./waiting.ts";
+import type { ClaimData } from "./taking.ts";
 
 export default command({
   name: "task.claim",
@@ -49,6 +46,8 @@ export default command({
     { line: "lodestar task claim TASK-001 --review --wait 10m", shows: "Review it, when it is done" },
   ],
   run: async (input, context) => {
+    // Loaded late: who is only told to claim, as what to do next, needs none of it.
+    const [{ claimThese }, { claimAnswer }] = await Promise.all([import("./claiming.ts"), import("./taking.ts")]);
     const agent_id = context.requireActor(input.agent_id);
     const kind = input.review === true ? "review" : "work";
     const taking = {
@@ -71,37 +70,5 @@ export default command({
   },
   view: (output) => claimsOf(output).flatMap(claimView),
 });
-
-/**
- * Claims these tasks, all or none, and waits for them as long as `patience` allows and `isOver` does not say otherwise.
- *
- * @throws LodestarError what stands in the way; `TIMEOUT` when it still does.
- */
-export async function claimThese(
-  context: Context,
-  task_ids: readonly string[],
-  taking: Taking,
-  patience: Millis,
-  isOver: () => boolean = () => false,
-): Promise<readonly Taken[]> {
-  if (patience === 0) return (await takeThese(context, task_ids, taking)) ?? [];
-  const ticket = newTicket(context, `claim:${taking.kind}:${[...task_ids].sort().join(" ")}`);
-  let last: LodestarError | undefined;
-  const attempt = async () => {
-    if (isOver()) return [];
-    try {
-      return await takeThese(context, task_ids, { ...taking, ticket });
-    } catch (error) {
-      if (!(error instanceof LodestarError) || !mayPass(error)) throw error;
-      last = error;
-      return undefined;
-    }
-  };
-  const granted = await waitFor(context, patience, ticket, attempt, isOver);
-  if (granted !== undefined) return granted;
-  throw new LodestarError("TIMEOUT", `Waited ${formatDuration(patience)} in vain. ${last?.message ?? ""}`.trim(), {
-    details: { ...last?.details, ...(last === undefined ? {} : { reason: last.code }) },
-  });
-}
 
 const claimsOf = (output: unknown): ClaimData[] => (output as { claims?: ClaimData[] }).claims ?? [output as ClaimData];

@@ -6,7 +6,7 @@ import leave from "../agent/leave.ts";
 import type { Context } from "../context.ts";
 import type { Programs } from "../programs.ts";
 import { attempt, type Plan, type Ran, Stop } from "./attempt.ts";
-import { claimThese } from "./claim.ts";
+import { claimThese } from "./claiming.ts";
 import { type Taken, takeNext } from "./taking.ts";
 import { newTicket, waitFor } from "./waiting.ts";
 

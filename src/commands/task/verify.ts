@@ -14,8 +14,6 @@ import {
 import { line, list } from "../../core/view.ts";
 import { command } from "../command.ts";
 import { look } from "../look.ts";
-import { finishTasks } from "./finishing.ts";
-import { tokenFor } from "./lease-call.ts";
 import { NoteText } from "./shapes.ts";
 
 const Verified = Shape({
@@ -66,6 +64,8 @@ export default command({
     { line: "lodestar task verify TASK-001 TASK-002", shows: "Both or none" },
   ],
   run: async (input, context) => {
+    // Loaded late: who is only told to do this next needs none of it.
+    const [{ finishTasks }, { tokenFor }] = await Promise.all([import("./finishing.ts"), import("./lease-call.ts")]);
     const agent_id = context.actor(input.agent_id);
     const { finished } = await finishTasks(context, {
       change: "verify",
