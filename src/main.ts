@@ -17,12 +17,7 @@ type Files = typeof import("node:fs");
 async function main(): Promise<never> {
   process.on("uncaughtException", (cause) => void fail(cause));
   process.on("unhandledRejection", (cause) => void fail(cause));
-  const [fs, { runCli }, { GROUPS, REGISTRY }, { openContext }] = await Promise.all([
-    import("node:fs"),
-    import("./cli/run.ts"),
-    import("./commands/registry.ts"),
-    import("./wire.ts"),
-  ]);
+  const [fs, { GROUPS, openContext, REGISTRY, runCli }] = await Promise.all([import("node:fs"), import("./wire.ts")]);
   const servers = { mcp: () => import("./mcp/serve.ts") };
   const exit = await runCli(argv, processIo(fs), { registry: REGISTRY, groups: GROUPS, openContext, servers });
   process.exit(exit);

@@ -13,6 +13,10 @@ import type { Idempotency, RuntimeStore, Runtimes } from "./runtime/store.ts";
 import type { Conventions } from "./spec/model.ts";
 import { type SpecPaths, SpecPlane } from "./spec/plane.ts";
 
+// With what a call is wired to, so that the program loads one thing.
+export { runCli } from "./cli/run.ts";
+export { GROUPS, REGISTRY } from "./commands/registry.ts";
+
 /** What a face knows of the world around a call. */
 export interface World {
   readonly cwd: string;
