@@ -5,7 +5,7 @@ import { isSatisfied, type Outcome, STATUSES, type Status } from "../core/status
 import { createdKey, type KnownOutcome, specOutcome, type Task } from "../core/task.ts";
 import { DamagedIndex } from "./damaged-index.ts";
 import type { SpecKey } from "./key.ts";
-import type { Layout, Problem, Project, Spec } from "./model.ts";
+import type { Layout, Problem, Project, Spec, TaskBlock } from "./model.ts";
 
 /** A task's row: the parsed task and what is kept of its place in the graph. */
 export interface IndexedTask {
@@ -34,6 +34,8 @@ export interface Header {
   readonly runtime_id: string;
   readonly runtime_version: number;
 }
+
+type Counts = Pick<Header, "by_status" | "claimable">;
 
 export interface TaskChange {
   readonly task: Task;
@@ -89,6 +91,9 @@ interface Place {
   readonly unblocks: number;
   readonly in_cycle: 0 | 1;
 }
+
+/** So many changes are taken in one by one; more are cheaper counted anew. */
+const FEW = 200;
 
 const NO_PLACE: Place = { unblocks: 0, in_cycle: 0 };
 
@@ -259,8 +264,13 @@ export class SpecIndex {
     }
   }
 
-  /** The parsed task of a block with this hash, if it was indexed before (`known` of readSpec). */
-  known(hash: bigint, id: string): Task | undefined {
+  /** What fetches the task of a block with this hash, for blocks that are indexed (`known` of readSpec). */
+  knows(): (hash: bigint, id: string) => (() => Task | undefined) | undefined {
+    const hashes = this.hashes();
+    return (hash, id) => (hashes.get(id) === hash.toString(36) ? () => this.#known(hash, id) : undefined);
+  }
+
+  #known(hash: bigint, id: string): Task | undefined {
     const row = this.#get<{ body: string }>("select body from task where id = ? and hash = ?", id, hash.toString(36));
     return row === undefined ? undefined : this.#unseal<Task>(row.body);
   }
@@ -289,38 +299,38 @@ export class SpecIndex {
   ): void {
     this.#write(() => {
       if (!isCurrent()) return;
-      const before = new Map(
-        this.#all<{ id: string; hash: string }>("select id, hash from task").map((row) => [row.id, row.hash]),
-      );
-      const changed: { readonly block: TaskChange; readonly was: IndexedTask | undefined }[] = [];
+      const before = this.hashes();
+      const isNew = before.size === 0;
+      const changed: TaskBlock[] = [];
       for (const block of spec.tasks) {
-        const { id } = block.task;
-        const hash = before.get(id);
-        if (hash !== block.hash.toString(36))
-          changed.push({ block, was: hash === undefined ? undefined : this.task(id) });
-        before.delete(id);
+        if (before.get(block.id) !== block.hash.toString(36)) changed.push(block);
+        before.delete(block.id);
       }
+      const old = this.header();
       const header: Header = {
         ...seen,
         project: spec.project,
         features: spec.features,
         layout: spec.layout,
         broken: spec.broken,
-        by_status: noStatuses(),
-        claimable: 0,
-        runtime_id: this.header()?.runtime_id ?? "",
-        runtime_version: this.header()?.runtime_version ?? 0,
+        by_status: old?.by_status ?? noStatuses(),
+        claimable: old?.claimable ?? 0,
+        runtime_id: old?.runtime_id ?? "",
+        runtime_version: old?.runtime_version ?? 0,
       };
+      if (old !== undefined && changed.length + before.size === 0) return this.#saveHeader(header);
       // An edit by hand may have made a mirrored outcome differ again that was settled: mirror from the start.
-      const resettled = changed.length + before.size > 0 ? { ...header, runtime_id: "", runtime_version: 0 } : header;
-      if (resettled !== header) this.#run("delete from mirror");
-      for (const id of before.keys()) this.#remove(id);
-      if (changed.length + before.size > 0) {
-        const places = placesOf(spec);
-        for (const { block, was } of changed) this.#put(block, was, places(block.task.id));
-        this.#recomputeGraph(places);
+      this.#run("delete from mirror");
+      const unmirrored = { ...header, runtime_id: "", runtime_version: 0 };
+      if (old !== undefined && before.size === 0 && changed.length <= FEW) {
+        return this.#saveHeader({ ...unmirrored, ...this.#take(changed, old) });
       }
-      this.#saveHeader({ ...resettled, ...this.#countAll() });
+      for (const id of before.keys()) this.#remove(id);
+      const places = isNew ? placesOf(spec) : undefined;
+      for (const block of changed)
+        this.#put(block, isNew ? undefined : this.task(block.id), isNew ? places?.(block.id) : undefined);
+      this.#recomputeGraph(places);
+      this.#saveHeader({ ...unmirrored, ...this.#countAll() });
     });
   }
 
@@ -339,41 +349,29 @@ export class SpecIndex {
     this.#write(() => {
       const old = this.header();
       if (old === undefined || old.key !== from) return;
-      let graphChanged = changes.length > 200;
-      const touched = new Set<string>();
-      const before = new Map<string, IndexedTask | undefined>();
-      for (const change of changes) {
-        const { id } = change.task;
-        const was = this.task(id);
-        before.set(id, was);
-        graphChanged ||= this.#movesGraph(was, change.task);
-        this.#put(change, was);
-        if (was === undefined && !graphChanged) this.#countNewDependent(change.task);
-        touched.add(id);
-        for (const dependent of this.dependents(id)) touched.add(dependent);
-      }
-      if (graphChanged) {
-        this.#recomputeGraph();
-        this.#saveHeader({ ...old, ...seen, ...header, settled: true, digest: "", ...this.#countAll() });
-        return;
-      }
-      const delta = this.#recomputeClaimable(touched);
-      const by_status = { ...old.by_status };
-      for (const { task } of changes) {
-        const was = before.get(task.id);
-        if (was !== undefined) by_status[was.task.status] -= 1;
-        by_status[task.status] += 1;
-      }
-      this.#saveHeader({
-        ...old,
-        ...seen,
-        ...header,
-        settled: true,
-        digest: "",
-        by_status,
-        claimable: old.claimable + delta,
-      });
+      this.#saveHeader({ ...old, ...seen, ...header, settled: true, digest: "", ...this.#take(changes, old) });
     });
+  }
+
+  /** Puts tasks that are new or changed, and what follows from them. @returns the new counts. */
+  #take(changes: readonly TaskChange[], old: Counts): Counts {
+    let graphChanged = changes.length > FEW;
+    const touched = new Set<string>();
+    const by_status = { ...old.by_status };
+    for (const change of changes) {
+      const { id } = change.task;
+      const was = this.task(id);
+      if (was !== undefined) by_status[was.task.status] -= 1;
+      by_status[change.task.status] += 1;
+      graphChanged ||= this.#movesGraph(was, change.task);
+      this.#put(change, was);
+      if (was === undefined && !graphChanged) this.#countNewDependent(change.task);
+      touched.add(id);
+      for (const dependent of this.dependents(id)) touched.add(dependent);
+    }
+    if (!graphChanged) return { by_status, claimable: old.claimable + this.#recomputeClaimable(touched) };
+    this.#recomputeGraph();
+    return this.#countAll();
   }
 
   /** The key was taken within the clock's grain, and the bytes proved to be the same: from now on the key vouches for them. */
@@ -511,7 +509,7 @@ export class SpecIndex {
     return delta;
   }
 
-  #countAll(): Pick<Header, "by_status" | "claimable"> {
+  #countAll(): Counts {
     const by_status = noStatuses();
     for (const row of this.#all<{ status: Status; n: number }>(
       "select status, count(*) as n from task group by status",

@@ -53,7 +53,7 @@ export type KnownBlocks = Map<bigint, Task>;
 export async function readSide(bytes: Uint8Array, seen: KnownBlocks = new Map()): Promise<SideReading> {
   const known = (hash: bigint, task_id: string) => {
     const task = seen.get(hash);
-    return task?.id === task_id ? task : undefined;
+    return task?.id === task_id ? () => task : undefined;
   };
   const reading = await readSpec(bytes, { known });
   if (!reading.ok) return reading;

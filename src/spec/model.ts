@@ -48,6 +48,8 @@ export interface Layout {
 
 /** One task and the bytes that hold it. A block begins with its key's line and ends before the next task's leading comments. */
 export interface TaskBlock {
+  readonly id: string;
+  /** Of a block that was read before it may be fetched only when asked for. */
   readonly task: Task;
   /** `Bun.hash` of the block's bytes: an index that knows the hash knows the task without parsing. */
   readonly hash: bigint;

@@ -268,10 +268,7 @@ export class SpecPlane {
 
 async function parse(path: string, bytes: Uint8Array, index: SpecIndex | undefined): Promise<Spec> {
   const { readSpec } = await import("./document.ts");
-  const read = await readSpec(
-    bytes,
-    index === undefined ? { path } : { path, known: (hash, id) => index.known(hash, id) },
-  );
+  const read = await readSpec(bytes, index === undefined ? { path } : { path, known: index.knows() });
   if (read.ok) return read.spec;
   throw specError(path, read.code, read.problems);
 }

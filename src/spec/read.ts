@@ -20,8 +20,11 @@ import { isMapping, readFeatures, readProject, readTask } from "./schema.ts";
 export interface ReadOptions {
   /** For the caller's messages only. */
   readonly path?: string;
-  /** The task of a block with this hash, if it was read before: such blocks are not parsed again. */
-  readonly known?: (hash: bigint, task_id: string) => Task | undefined;
+  /**
+   * What fetches the task of a block with this hash, if it was read before: such blocks are not parsed again. A fetcher that comes
+   * back with nothing, or fails, costs no more than the parsing.
+   */
+  readonly known?: (hash: bigint, task_id: string) => (() => Task | undefined) | undefined;
 }
 
 export type SpecReading = { readonly ok: true; readonly spec: Spec } | SpecFailure;
@@ -75,9 +78,9 @@ async function readBlocks(
     }
     seen.add(id);
     const hash = Bun.hash(buffer.subarray(start, end)) as bigint;
-    const before = known?.(hash, id);
-    if (before !== undefined) {
-      tasks.push({ task: before, hash, start, length: end - start });
+    const fetch = known?.(hash, id);
+    if (fetch !== undefined) {
+      tasks.push(new KnownBlock(id, hash, start, end - start, () => fetched(fetch) ?? readAgain(buffer, block)));
       continue;
     }
     const text = buffer.toString("utf8", start, end);
@@ -90,7 +93,7 @@ async function readBlocks(
     if (fields.length !== 1) return undefined;
     if (mayRepeatKeys(text, fields[0])) findings.push(...(await repeatedKeys(text, start)));
     const reading = readTask(id, fields[0]);
-    if (reading.ok) tasks.push({ task: reading.value, hash, start, length: end - start });
+    if (reading.ok) tasks.push({ id, task: reading.value, hash, start, length: end - start });
     else {
       const piece: Piece = { text, start, root: (await outlined(text)).root };
       const key = piece.root?.kind === "mapping" ? (piece.root.entries[0]?.key ?? id) : id;
@@ -127,6 +130,46 @@ async function readBlocks(
     layout,
   };
   return { ok: true, spec };
+}
+
+/** A block whose task is known already: of the thousands in a file that somebody has edited, few are looked at. */
+class KnownBlock implements TaskBlock {
+  readonly id: string;
+  readonly hash: bigint;
+  readonly start: number;
+  readonly length: number;
+  readonly #fetch: () => Task;
+  #task: Task | undefined;
+
+  constructor(id: string, hash: bigint, start: number, length: number, fetch: () => Task) {
+    this.id = id;
+    this.hash = hash;
+    this.start = start;
+    this.length = length;
+    this.#fetch = fetch;
+  }
+
+  get task(): Task {
+    this.#task ??= this.#fetch();
+    return this.#task;
+  }
+}
+
+function fetched(fetch: () => Task | undefined): Task | undefined {
+  try {
+    return fetch();
+  } catch {
+    // The index was closed, replaced or damaged meanwhile: the bytes tell the same.
+    return undefined;
+  }
+}
+
+/** These very bytes were read before, so that they can be read. */
+function readAgain(buffer: Buffer, { id, start, end }: Block): Task {
+  const value = tryParse(buffer.toString("utf8", start, end))?.value;
+  const reading = readTask(id, isMapping(value) ? Object.values(value)[0] : undefined);
+  if (!reading.ok) throw new Error(`The block of ${id} was read before, and cannot be read now.`);
+  return reading.value;
 }
 
 interface Around {

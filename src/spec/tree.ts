@@ -169,7 +169,7 @@ function readTasks(
     const reading = readTask(id, fields);
     if (reading.ok) {
       const hash = Bun.hash(buffer.subarray(start, start + length), TREE_SEED) as bigint;
-      tasks.push({ task: reading.value, hash, start, length });
+      tasks.push({ id, task: reading.value, hash, start, length });
     } else {
       for (const issue of reading.issues) findings.push(fieldFinding(piece, `Task ${id}`, ["tasks", id], issue));
     }

@@ -23,7 +23,8 @@ const drawn: fc.Arbitrary<Drawn> = fc.record({
 /** By number, so that two of these differ by tasks that came, went and changed. */
 const graph = fc.array(fc.option(drawn, { nil: undefined }), { minLength: 1, maxLength: 9 });
 
-async function specOf(tasks: readonly (Drawn | undefined)[]): Promise<Spec> {
+/** @param index what has read most of it before; without, every block is parsed. */
+async function specOf(tasks: readonly (Drawn | undefined)[], index?: SpecIndex): Promise<Spec> {
   const lines = tasks.flatMap((task, i) =>
     task === undefined
       ? []
@@ -35,7 +36,8 @@ async function specOf(tasks: readonly (Drawn | undefined)[]): Promise<Spec> {
           ...(task.verified ? ["    verified_at: '2026-01-01T00:00:00.000Z'"] : []),
         ],
   );
-  const read = await readSpec(Buffer.from(`tasks:${lines.length === 0 ? " {}" : ""}\n${lines.join("\n")}\n`));
+  const bytes = Buffer.from(`tasks:${lines.length === 0 ? " {}" : ""}\n${lines.join("\n")}\n`);
+  const read = await readSpec(bytes, index === undefined ? {} : { known: index.knows() });
   if (!read.ok) throw new Error(JSON.stringify(read.problems));
   return read.spec;
 }
@@ -72,7 +74,7 @@ test(`T3: an index that follows edits is the same as one made anew, and right by
       followed.refresh(first, seen("1"));
       changed.refresh(first, seen("1"));
       const spec = await specOf(after);
-      followed.refresh(spec, seen("2"));
+      followed.refresh(await specOf(after, followed), seen("2"));
       anew.refresh(spec, seen("2"));
       expect(stateOf(followed)).toEqual(stateOf(anew));
       expect(
@@ -91,6 +93,41 @@ test(`T3: an index that follows edits is the same as one made anew, and right by
     }),
     { seed, numRuns: 400 },
   );
+});
+
+test.each([
+  [3, "few"],
+  [250, "many"],
+])("T3: an edit by hand of %d tasks of 300 leaves what an index made anew holds (%s)", async (count) => {
+  const tasks = Array.from(
+    { length: 300 },
+    (_, i): Drawn => ({
+      status: i % 3 === 0 ? "verified" : "ready",
+      verified: false,
+      needs: i > 9 ? [i - 9, i % 7] : [],
+    }),
+  );
+  const edits: readonly ((task: Drawn) => Drawn | undefined)[] = [
+    (task) => ({ ...task, status: "verified" }),
+    (task) => ({ ...task, needs: [...task.needs, 299] }),
+    (task) => ({ ...task, status: "deleted" }),
+    (task) => ({ ...task, needs: [] }),
+    () => undefined,
+  ];
+  for (const edit of edits) {
+    const after = tasks.map((task, i) => (i > 20 && i <= 20 + count ? edit(task) : task));
+    // The other way round, too: then tasks come where there were none.
+    for (const [one, other] of [
+      [tasks, after],
+      [after, tasks],
+    ] as const) {
+      const [followed, anew] = [SpecIndex.memory(), SpecIndex.memory()];
+      followed.refresh(await specOf(one), seen("1"));
+      followed.refresh(await specOf(other, followed), seen("2"));
+      anew.refresh(await specOf(other), seen("2"));
+      expect(stateOf(followed)).toEqual(stateOf(anew));
+    }
+  }
 });
 
 test(`T3: after edits of statuses alone, dependents stand as in an index made anew (SEED=${seed})`, async () => {

@@ -466,7 +466,8 @@ describe("blocks", () => {
     const reading = await readSpec(changed, {
       known: (hash, id) => {
         asked.push(id);
-        return tasks.get(hash);
+        const task = tasks.get(hash);
+        return task === undefined ? undefined : () => task;
       },
     });
     if (!reading.ok) throw new Error("unreadable");
@@ -512,6 +513,7 @@ test("10 000 tasks are read, and read again from what is known", async () => {
     completed_in: { branch: "feat/x", commit: "0a1b2c3" },
   });
   const known = new Map(spec.tasks.map(({ hash, task }) => [hash, task]));
-  const again = await readSpec(bytes, { known: (hash) => known.get(hash) });
-  expect(again).toEqual({ ok: true, spec });
+  const again = await readSpec(bytes, { known: (hash) => () => known.get(hash) });
+  if (!again.ok) throw new Error("unreadable");
+  expect(again.spec.tasks.map(({ task }) => task)).toEqual(spec.tasks.map(({ task }) => task));
 });
