@@ -4,6 +4,7 @@
  * machine (`npx -y bun@1.4.5 run check`).
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import packageJson from "../package.json";
 
@@ -59,7 +60,9 @@ if (installed() || must(run("install", ["install", "--frozen-lockfile"]))) {
 }
 
 rmSync(JUNIT, { force: true });
-const ran = run("tests", ["test", "--timeout=60000", "--reporter=junit", `--reporter-outfile=${JUNIT}`]);
+// Much of a test of processes is waiting: several files at once.
+const parallel = `--parallel=${Math.max(2, availableParallelism())}`;
+const ran = run("tests", ["test", "--timeout=60000", parallel, "--reporter=junit", `--reporter-outfile=${JUNIT}`]);
 const tests = totals() ?? { passed: 0, failed: 0 };
 // A file that cannot even be loaded is no failed test in the report, but it is a failure.
 failed += ran ? tests.failed : Math.max(1, tests.failed);
