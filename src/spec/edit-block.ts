@@ -58,10 +58,10 @@ export async function editBlocks(buffer: Buffer, layout: Layout, batch: Batch, l
     changed.push(indexed(task_id, blockOf(text, layout.task_indent)));
   }
   for (const [after, adds] of groups) {
-    const texts = adds.map((add) => newBlock(add, layout));
-    for (const [i, { task }] of adds.entries()) changed.push(indexed(task.id, texts[i] ?? ""));
+    const blocks = adds.map((add) => newBlock(add, layout));
+    for (const [i, { text, fields }] of blocks.entries()) changed.push(readBack(adds[i]?.task.id ?? "", text, fields));
     const at = after === undefined ? first : find(after).end;
-    replacements.push({ start: at, end: at, bytes: Buffer.from(texts.join("")) });
+    replacements.push({ start: at, end: at, bytes: Buffer.from(blocks.map(({ text }) => text).join("")) });
   }
   const region = { start: first, end: Math.max(first, layout.tasks_end) };
   const around = await editAround(buffer, layout, batch, region);
@@ -74,7 +74,12 @@ export async function editBlocks(buffer: Buffer, layout: Layout, batch: Batch, l
 
 function indexed(task_id: string, text: string): ChangedTask {
   const value: unknown = parseFast(text);
-  const reading = readTask(task_id, isMapping(value) ? Object.values(value)[0] : undefined);
+  return readBack(task_id, text, isMapping(value) ? Object.values(value)[0] : undefined);
+}
+
+/** @param fields what was parsed from the block's text. */
+function readBack(task_id: string, text: string, fields: unknown): ChangedTask {
+  const reading = readTask(task_id, fields);
   if (!reading.ok) {
     const [issue] = reading.issues;
     throw new Error(`task ${task_id} would be unreadable: ${issue?.path.join(".")} ${issue?.message}`);
@@ -126,7 +131,8 @@ function firstLine(buffer: Buffer, { tasks_start, tasks_end }: Layout): number {
   return at;
 }
 
-function newBlock(add: Add, layout: Layout): string {
+/** @returns the block's text, and its fields as they are read back from it. */
+function newBlock(add: Add, layout: Layout): { readonly text: string; readonly fields: unknown } {
   const { task } = add;
   const { task_indent, field_indent, eol } = layout;
   const step = field_indent - task_indent;
@@ -139,10 +145,9 @@ function newBlock(add: Add, layout: Layout): string {
   const fields = newTaskPatch(add);
   const text = `${fieldLines(task.id, writtenValue(fields), style, isWrittenBelow).join(eol)}${eol}`;
   const value: unknown = parseFast(text);
-  if (!isMapping(value) || !isPatched({}, Object.values(value)[0], fields)) {
-    throw new Error(`task ${task.id} cannot be written so that it reads back the same`);
-  }
-  return text;
+  const [read] = isMapping(value) ? Object.values(value) : [];
+  if (!isPatched({}, read, fields)) throw new Error(`task ${task.id} cannot be written so that it reads back the same`);
+  return { text, fields: read };
 }
 
 /** The block with the patch applied, by the fast outline or else by the package `yaml`. */

@@ -322,9 +322,8 @@ export class SpecIndex {
       // An edit by hand may have made a mirrored outcome differ again that was settled: mirror from the start.
       this.#run("delete from mirror");
       const unmirrored = { ...header, runtime_id: "", runtime_version: 0 };
-      if (old !== undefined && before.size === 0 && changed.length <= FEW) {
+      if (old !== undefined && before.size === 0 && !isNew)
         return this.#saveHeader({ ...unmirrored, ...this.#take(changed, old) });
-      }
       for (const id of before.keys()) this.#remove(id);
       const places = isNew ? placesOf(spec) : undefined;
       for (const block of changed)
@@ -355,7 +354,14 @@ export class SpecIndex {
 
   /** Puts tasks that are new or changed, and what follows from them. @returns the new counts. */
   #take(changes: readonly TaskChange[], old: Counts): Counts {
-    let graphChanged = changes.length > FEW;
+    if (changes.length > FEW) {
+      const known = this.hashes();
+      for (const change of changes)
+        this.#put(change, known.has(change.task.id) ? this.task(change.task.id) : undefined);
+      this.#recomputeGraph();
+      return this.#countAll();
+    }
+    let graphChanged = false;
     const touched = new Set<string>();
     const by_status = { ...old.by_status };
     for (const change of changes) {
