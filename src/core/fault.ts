@@ -13,7 +13,11 @@ export type FaultPoint =
   | "after-rename"
   | "after-save-before-index"
   /** The spec holds the outcome; the outbox row is still there. */
-  | "before-settle";
+  | "before-settle"
+  /** A runtime that is moved takes no more writes; the new one is empty. */
+  | "after-retire"
+  /** The new one holds everything; nobody was told. */
+  | "after-restore";
 
 /** `true` in a test build alone; the product is compiled with `false`, and nothing of a fault is left in it. */
 declare const LODESTAR_TEST_FAULTS: boolean | undefined;

@@ -165,7 +165,12 @@ function noProjectId(where: string): LodestarError {
 /** Reads a path or URL. @param who says so, as the subject of a sentence. */
 function readTarget(text: string, cwd: string, who: string): RuntimeTarget {
   if (isPostgresUrl(text)) {
-    describePostgresUrl(text);
+    // It is shown to a person who is to trust it: nothing in it may look like something else, or act on a terminal.
+    if (!IS_PLAIN.test(text) || !IS_PLAIN.test(describePostgresUrl(text).host)) {
+      throw new LodestarError("USAGE", `${who} names ${scheme(text)}, a URL with other signs than printable ASCII.`, {
+        hint: "Write other signs as %XX; a host's name in its form for machines (xn--…).",
+      });
+    }
     return { kind: "postgres", url: text };
   }
   if (IS_URL.test(text)) {
@@ -178,6 +183,7 @@ function readTarget(text: string, cwd: string, who: string): RuntimeTarget {
   return { kind: "sqlite", path: isAbsolute(text) ? text : resolve(cwd, text) };
 }
 
+const IS_PLAIN = /^[\x21-\x7e]+$/;
 const IS_URL = /^[a-z][a-z0-9+.-]*:\/\//i;
 
 /** Nothing but its scheme is told of a URL that cannot be read: the rest may hold a password. */

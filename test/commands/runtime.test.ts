@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { specText } from "../fixtures/calls.ts";
-import { binary, type Ran, type Sandbox, sandbox } from "../support/sandbox.ts";
+import { binary, faultyBinary, type Ran, type Sandbox, sandbox } from "../support/sandbox.ts";
 
 /** A server of somebody's that only counts who comes. */
 function stranger() {
@@ -48,12 +48,13 @@ async function atTerminal(here: Sandbox, args: string, types: string, env: Recor
 }
 
 const hasTerminal = Bun.which("script") !== null && process.platform === "linux";
-/** Named in the list of skipped tests. In CI it must run. */
+/** In CI it must run. */
 const atTerminalTest = hasTerminal || process.env.CI === "true" ? test : test.skip;
+const skipped = hasTerminal ? "" : " (needs script, of util-linux, on Linux)";
 
 function naming(url: string, more = ", project_id: shop"): Sandbox {
   const here = sandbox();
-  here.write(".lodestar/spec.yaml", specText(`runtime: '${url}'${more}`));
+  here.write(".lodestar/spec.yaml", specText(`runtime: "${url}"${more}`));
   return here;
 }
 
@@ -82,7 +83,7 @@ describe("counterexample 27: what a spec names is not obeyed by itself", () => {
     expect(server.asked).toBe(0);
   });
 
-  atTerminalTest("at a terminal an agent is refused all the same, and a person asked", async () => {
+  atTerminalTest(`at a terminal an agent is refused all the same, and a person asked${skipped}`, async () => {
     using server = stranger();
     using here = naming(server.url);
     const agent = await atTerminal(here, "runtime trust", "y\r", { LODESTAR_AGENT: "A1" });
@@ -157,6 +158,9 @@ describe("counterexample 27: what a spec names is not obeyed by itself", () => {
     ["https://example.org/lodestar", "https://…"],
     ["other.sqlite", "a path"],
     ["postgres://host:port/x", "cannot be read"],
+    ["postgres://db.example.org\\e[2K/x", "other signs"],
+    ["postgres://db.example.org%1b[2K/x", "other signs"],
+    ["postgres://db.ex\u0430mple.org/x", "other signs"],
   ])("a spec that names %s is told what is wrong with that", async (url, says) => {
     using here = naming(url);
     const ran = await here.run(words("agent join --json"));
@@ -273,6 +277,26 @@ describe("runtime copy", () => {
     expect(code(occupied)).toEqual(["NOT_EMPTY", 1]);
     expect((await there.run(words("agent heartbeat B1 --json"))).json.ok).toBe(true);
   });
+
+  test.each(["after-retire", "after-restore"])(
+    "killed %s: nobody writes anywhere until the same call has completed it",
+    async (point) => {
+      using here = sandbox();
+      here.write(".lodestar/spec.yaml", specText());
+      const run = async (line: string, options = {}) => (await here.run([...words(line), "--json"], options)).json;
+      await run("agent join --id A1");
+      const { fencing_token } = (await run("task claim OPEN --agent A1")).data;
+      const killed = await here.run(words("runtime copy --to ../new.sqlite"), {
+        ...{ program: faultyBinary(), env: { LODESTAR_FAULT: point } },
+      });
+      expect(killed.exit).toBe(137);
+      expect((await run("task renew OPEN --agent A1")).error.code).toBe("RUNTIME_MOVED");
+      const completed = (await run("runtime copy --to ../new.sqlite")).data;
+      expect(completed).toMatchObject({ leases: 1, ...(point === "after-restore" ? { already: true } : {}) });
+      const env = { LODESTAR_RUNTIME: join(here.base, "new.sqlite") };
+      expect((await run("task renew OPEN --agent A1", { env })).data).toMatchObject({ fencing_token });
+    },
+  );
 
   test("what was moved and lost can be taken from what stayed behind, if somebody says so", async () => {
     using here = sandbox();

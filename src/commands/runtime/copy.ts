@@ -1,5 +1,6 @@
 import { counted } from "../../core/counted.ts";
 import { LodestarError } from "../../core/errors.ts";
+import { fault } from "../../core/fault.ts";
 import { Flag, Integer, Optional, Shape, Text } from "../../core/schema.ts";
 import { field, line, note } from "../../core/view.ts";
 import { originOf } from "../../git/home.ts";
@@ -169,7 +170,9 @@ async function move(
   before: string | undefined,
 ): Promise<{ readonly snapshot: RuntimeSnapshot; readonly already: boolean }> {
   const snapshot = await source.retire(to, before);
+  fault("after-retire");
   const result = await restore(target, snapshot, from);
+  fault("after-restore");
   if (result.kind === "restored" || result.kind === "already") return { snapshot, already: result.kind === "already" };
   // What was closed before this call was closed for a reason: perhaps this very move, which was completed, and work goes on there.
   if (before === undefined) await source.revive(to);

@@ -66,6 +66,6 @@ function askPerson(context: Context, url: string, where: string): void {
     throw refused(`Whether ${where} is trusted is not for the agent ${agent_id} to decide, but for a person.`);
   if (!context.interactive)
     throw refused(`Whether ${where} is trusted is for a person to decide, and there is no terminal to ask at.`);
-  const question = `The spec of ${context.worktree} names this runtime:\n\n  ${url}\n\nAgents here would send to it what they work on and write to each other, and do what others write there. Trust it?`;
+  const question = `The spec of ${context.worktree} names this runtime:\n\n  ${url}\n\nthat is, ${where}. Agents here would send to it what they work on and write to each other, and do what others write there. Trust it?`;
   if (!context.confirm(question)) throw refused(`${where} was not trusted.`);
 }
