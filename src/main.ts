@@ -10,7 +10,13 @@ const asksVersion =
   argv.every((word) => ["--version", "-v", "--quiet", "--no-color"].includes(word));
 
 if (asksVersion && (argv.includes("--version") || argv.includes("-v"))) console.log(`lodestar ${VERSION}`);
-else await main();
+else if (!(isHook() && (await import("./git/nothing-here.ts")).nothingHere(process.cwd()))) await main();
+
+/** A coding agent's hook as `setup` writes it: called all day, and in repositories that know nothing of Lodestar, too. */
+function isHook(): boolean {
+  const [word, , option] = argv;
+  return word === "hook" && (argv.length === 2 || (argv.length === 4 && option === "--tool"));
+}
 
 type Files = typeof import("node:fs");
 

@@ -1,0 +1,68 @@
+/**
+ * Measures the hooks of coding agents against an empty program compiled with the same flags, in turn in one run:
+ *
+ *   bun scripts/bench/agent-hooks.ts             25 rounds
+ *   bun scripts/bench/agent-hooks.ts --runs 60   so many
+ *
+ * Prints medians of elapsed and of processor time, with their ratio to the empty program's. Nothing is asserted.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { build, compile } from "../../build.ts";
+
+const at = process.argv.indexOf("--runs");
+const RUNS = at < 0 ? 25 : Number(process.argv[at + 1]);
+const scratch = mkdtempSync(join(tmpdir(), "lodestar-agent-hooks-"));
+const program = build();
+const empty = join(scratch, "empty");
+compile(join(import.meta.dir, "floors", "empty.ts"), empty);
+const [here, elsewhere] = ["here", "elsewhere"].map((name) => join(scratch, name)) as [string, string];
+const env = { PATH: process.env.PATH ?? "", HOME: scratch, LODESTAR_AGENT: "ADA" };
+const run = (argv: readonly string[], cwd: string, stdin: Uint8Array = new Uint8Array()) => {
+  const started = Bun.nanoseconds();
+  const ran = Bun.spawnSync([...argv], { cwd, env, stdin, stdout: "pipe", stderr: "pipe" });
+  return { elapsed: (Bun.nanoseconds() - started) / 1e6, cpu: Number(ran.resourceUsage.cpuTime.total) / 1000 };
+};
+for (const folder of [here, elsewhere]) {
+  mkdirSync(folder);
+  run(["git", "init", "-q"], folder);
+}
+for (const line of [
+  "init --no-agents-md",
+  "task create --id A --title A --lock src/a/**",
+  "task create --id B --title B --lock src/b/**",
+  "agent join --id ADA",
+  "agent join --id BEN",
+  "task claim A --agent ADA",
+  "task claim B --agent BEN",
+])
+  run([program, ...line.split(" ")], here);
+
+const said = new TextEncoder().encode(
+  JSON.stringify({ session_id: "s", cwd: here, tool_name: "Edit", tool_input: { file_path: "src/c.ts" } }),
+);
+const cases: readonly (readonly [name: string, argv: readonly string[], cwd: string])[] = [
+  ["empty program", [empty], here],
+  ...["pre-edit", "post-tool", "stop", "session-start"].map(
+    (event) => [`hook ${event}`, [program, "hook", event, "--tool", "claude"], here] as const,
+  ),
+  ["hook pre-edit, no Lodestar there", [program, "hook", "pre-edit", "--tool", "claude"], elsewhere],
+];
+const costs = cases.map(([name]) => ({ name, elapsed: [] as number[], cpu: [] as number[] }));
+for (let round = 0; round < RUNS; round += 1) {
+  for (const [i, [, argv, cwd]] of cases.entries()) {
+    const { elapsed, cpu } = run(argv, cwd, said);
+    costs[i]?.elapsed.push(elapsed);
+    costs[i]?.cpu.push(cpu);
+  }
+}
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+const [floor] = costs;
+for (const { name, elapsed, cpu } of costs) {
+  const said = (of: readonly number[], base: readonly number[] = []) =>
+    `${median(of).toFixed(1).padStart(6)} ms ${(median(of) / median(base)).toFixed(2)} ×`;
+  console.log(`${name.padEnd(34)} elapsed ${said(elapsed, floor?.elapsed)}   processor ${said(cpu, floor?.cpu)}`);
+}
+rmSync(scratch, { recursive: true, force: true });
