@@ -2,7 +2,10 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { DAY } from "../../src/core/time.ts";
+import { openRuntime } from "../../src/runtime/sqlite/open.ts";
 import { specText } from "../fixtures/calls.ts";
+import { SeededRandom } from "../support/clock.ts";
 import { binary, faultyBinary, type Ran, type Sandbox, sandbox } from "../support/sandbox.ts";
 
 /** A server of somebody's that only counts who comes. */
@@ -255,6 +258,18 @@ describe("runtime copy", () => {
     const done = await run(`task done OPEN --agent A1 --fencing-token ${fencing_token}`);
     expect(done.data).toMatchObject({ status: "done" });
     expect((await run("task claim PLANNED --agent A2")).error.code).toBe("NOT_CLAIMABLE");
+  });
+
+  test("how long things are kept goes along, so that the new store does not clear out what the old one kept", async () => {
+    using here = sandbox();
+    here.write(".lodestar/spec.yaml", specText("keep_events: 300d, keep_messages: 400d"));
+    for (const line of ["agent join --id A1", "task claim OPEN --agent A1", "runtime copy --to ../new.sqlite"])
+      expect((await here.run(words(line))).exit).toBe(0);
+    const services = { clock: { now: Date.now }, random: new SeededRandom(1) };
+    const moved = openRuntime({ path: join(here.base, "new.sqlite"), create: false, readonly: true, ...services });
+    const seen = await moved?.observe({ since: 0, worktree: here.path, branch: "main" });
+    moved?.close();
+    expect(seen?.retention).toEqual({ events: 300 * DAY, messages: 400 * DAY });
   });
 
   test("a move that was broken off is completed by the same call; a target in use stops it before anybody is shut out", async () => {

@@ -74,6 +74,8 @@ export default command({
       try {
         await requireRoom(target, info, names);
         const { snapshot, already } = await move(source, target, names, info.moved_to);
+        // Before the new store clears out for the first time: what is kept there longer is to be kept here, too.
+        await target.keep((await read.observe({ since: Number.MAX_SAFE_INTEGER, worktree: "", branch: "" })).retention);
         if ((await target.info()).home === undefined) await target.belong(info.home ?? originOf(context.place));
         return { ...answer(snapshot), ...(already ? { already } : {}) };
       } finally {
