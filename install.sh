@@ -20,6 +20,7 @@ Installs Lodestar, or upgrades it in place.
   --help           this
 
 LODESTAR_BASE_URL       a mirror: what stands before /latest/download/ and /download/vX/, an address or a folder
+LODESTAR_BUN_URL        the same for Bun, with --from-source: what stands before /bun-vX/
 LODESTAR_TIMEOUT        give up after so many seconds without a byte (30)
 https_proxy, no_proxy   are obeyed as curl and wget do
 END

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import packageJson from "../../package.json";
+import { zip } from "../../scripts/release/archive.ts";
 import { binary } from "../support/sandbox.ts";
 import { publish, type Site, scratch, site, standIn, standIns, toolbox } from "./site.ts";
 
@@ -436,6 +437,27 @@ describe.skipIf(process.platform !== "linux")("install.sh", () => {
     const npm = home({ scripts: { npx: `[ "$1 $2" = "-y bun@1.2.3" ] && shift 2\n${bun}`, bun: "echo 1.0.0" } });
     expect(await build(npm)).toMatchObject({ exit: 0, stderr: "" });
     expect(asks(npm.program)).toBe("source");
+    const site = join(place.path, "bun", "bun-v1.2.3");
+    mkdirSync(site, { recursive: true });
+    const name = `bun-linux-${process.arch === "arm64" ? "aarch64" : process.arch}`;
+    const bytes = zip(
+      [{ name: `${name}/bun`, bytes: new TextEncoder().encode(`#!/bin/sh\n${bun}\n`), executable: true }],
+      0,
+    );
+    writeFileSync(join(site, `${name}.zip`), bytes);
+    const sum = new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
+    for (const [said, exit] of [
+      [sum, 0],
+      ["0".repeat(64), 1],
+    ] as const) {
+      writeFileSync(join(site, "SHASUMS256.txt"), `${said}  ${name}.zip\n`);
+      const alone = home({ tools: ["sha256sum", "unzip"] });
+      const ran = await build(alone, { LODESTAR_BUN_URL: join(place.path, "bun") });
+      expect(ran.exit).toBe(exit);
+      expect(existsSync(alone.program)).toBe(exit === 0);
+      expect(ran.stdout + ran.stderr).toContain(exit === 0 ? "Downloading Bun 1.2.3" : "is not what was published");
+      expect(readdirSync(join(alone.path, "tmp"))).toEqual([]);
+    }
   });
 
   test("outside a checkout it says where to build", async () => {
