@@ -23,7 +23,10 @@ const PINS = {
   copilot: "@github/copilot@1.0.102",
   gemini: "@google/gemini-cli@0.61.0",
   opencode: "opencode-ai@1.18.33",
+  powershell: "tree-sitter-powershell@0.26.4",
 } as const;
+/** What one of them does not bring with it. */
+const BESIDES: Readonly<Partial<Record<Name, string>>> = { powershell: "web-tree-sitter@0.27.2" };
 type Name = keyof typeof PINS;
 
 /** What the suite asks of any server. Its other scenarios call tools, prompts and resources of its own example server. */
@@ -172,6 +175,19 @@ function write(path: string, text: string): void {
 }
 const trustIn = (file: string, make: (path: string) => string) => (path: string) => write(join(home, file), make(path));
 
+/** No PowerShell is on npm, but a grammar of it is: the completions are a script without an error, and a broken one would be seen. */
+async function powershell(bins: string): Promise<void> {
+  const modules = dirname(bins);
+  const { Parser, Language } = await import(join(modules, "web-tree-sitter", "web-tree-sitter.js"));
+  await Parser.init();
+  const parser = new Parser();
+  parser.setLanguage(await Language.load(join(modules, "tree-sitter-powershell", "tree-sitter-powershell.wasm")));
+  const isWhole = (text: string): boolean => !parser.parse(text).rootNode.hasError;
+  const { said } = run(["lodestar", "completions", "powershell"], scratch);
+  tell("powershell", "the grammar takes the script of the completions", isWhole(said), said);
+  tell("powershell", "and not one that lacks a bracket", !isWhole(said.replace("}", "")), said);
+}
+
 /** What a coding agent is started with to do as its model says, which is at `url`. */
 interface AtWork {
   readonly line: readonly string[];
@@ -262,6 +278,7 @@ const CHECKS: Readonly<Record<Name, (bins: string) => Promise<void>>> = {
   ),
   gemini: agent("gemini", () => {}),
   opencode: agent("opencode", () => {}),
+  powershell,
 };
 
 for (const [name, check] of Object.entries(CHECKS) as [Name, (bins: string) => Promise<void>][]) {
@@ -271,7 +288,17 @@ for (const [name, check] of Object.entries(CHECKS) as [Name, (bins: string) => P
   const manifest = join(folder, "node_modules", PINS[name].slice(0, -`@${version}`.length), "package.json");
   if (!existsSync(manifest) || JSON.parse(readFileSync(manifest, "utf8")).version !== version) {
     write(join(folder, "package.json"), '{"private":true}');
-    const installed = Bun.spawnSync(["npm", "install", "--no-audit", "--no-fund", PINS[name]], { cwd: folder });
+    const installed = Bun.spawnSync(
+      [
+        "npm",
+        "install",
+        "--no-audit",
+        "--no-fund",
+        PINS[name],
+        ...(BESIDES[name] === undefined ? [] : [BESIDES[name]]),
+      ],
+      { cwd: folder },
+    );
     if (installed.exitCode !== 0) {
       tell(name, "npm install", false, String(installed.stderr));
       continue;

@@ -258,7 +258,7 @@ describe.skipIf(here_is("zsh") === null)("zsh", () => {
 });
 
 describe("PowerShell", () => {
-  test("its script has the form of a native completer (it is not tried here: Debian has no PowerShell)", async () => {
+  test("its script has the form of a native completer (Debian has no PowerShell to try it; `bun run test:clients` parses it)", async () => {
     const { stdout } = await here.run(["completions", "powershell"]);
     expect(stdout).toContain("Register-ArgumentCompleter -Native -CommandName lodestar -ScriptBlock {");
     expect(stdout).toContain("param($wordToComplete, $commandAst, $cursorPosition)");
