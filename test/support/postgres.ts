@@ -146,6 +146,61 @@ export class Cluster {
     }
   }
 
+  /** A standby that follows this server, with an address of its own. */
+  async standby(name: string): Promise<Cluster> {
+    const folder = mkdtempSync(join(tmpdir(), "lodestar-pg-"));
+    giveToServer(folder);
+    const standby = new Cluster(folder, join(folder, "data"), freePort(), this.#durable);
+    const from = ["-h", "127.0.0.1", "-p", String(this.port), "-U", "owner"];
+    run(this.command("pg_basebackup", ...from, "-D", standby.data, "-R", "-X", "stream", "-c", "fast", "--no-sync"));
+    await Bun.write(
+      join(standby.data, "extra.conf"),
+      `primary_conninfo = 'host=127.0.0.1 port=${this.port} user=owner application_name=${name}'\nsynchronous_standby_names = ''\n`,
+    );
+    await Bun.write(join(standby.data, "postgresql.auto.conf"), "include_if_exists = 'extra.conf'\n");
+    await standby.up();
+    return standby;
+  }
+
+  /** From here on a commit waits for this standby. */
+  async replicateTo(name: string): Promise<void> {
+    await this.admin(`alter system set synchronous_standby_names = '${name}'`);
+    await this.admin("select pg_reload_conf()");
+    for (;;) {
+      const [row] = await this.admin(`select sync_state from pg_stat_replication where application_name = '${name}'`);
+      if (row?.sync_state === "sync") return;
+      await Bun.sleep(20);
+    }
+  }
+
+  /** Waits until a standby has all that its primary wrote. */
+  async caughtUp(primary: Cluster): Promise<void> {
+    const [{ at }] = await primary.admin("select pg_current_wal_lsn()::text as at");
+    for (;;) {
+      const [{ there }] = await this.admin(
+        `select coalesce(pg_last_wal_replay_lsn() >= '${at}'::pg_lsn, false) as there`,
+      );
+      if (there) return;
+      await Bun.sleep(20);
+    }
+  }
+
+  /** A standby hears no more of its primary. */
+  async deafen(): Promise<void> {
+    await this.admin("alter system set primary_conninfo = ''");
+    await this.admin("select pg_reload_conf()");
+    for (;;) {
+      const [{ receivers }] = await this.admin("select count(*)::int as receivers from pg_stat_wal_receiver");
+      if (receivers === 0) return;
+      await Bun.sleep(20);
+    }
+  }
+
+  /** A standby becomes the primary. */
+  async promote(): Promise<void> {
+    await this.admin("select pg_promote(true, 60)");
+  }
+
   async stop(): Promise<void> {
     const server = this.#server;
     if (server !== undefined && server.exitCode === null) {
