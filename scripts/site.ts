@@ -293,7 +293,7 @@ export function sourcesOf(root: string): Source[] {
     .map((path) => `docs/${path.replaceAll("\\", "/")}`)
     .filter((path) => path.endsWith(".md"))
     .sort();
-  return ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", ...inDocs].map((path) => ({
+  return ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE", ...inDocs].map((path) => ({
     path,
     text: readFileSync(join(root, path), "utf8"),
   }));
