@@ -1,9 +1,10 @@
 /**
- * Writes docs/reference/ from the registry of commands and the table of error codes, or compares (`--check`). With `--site` it
+ * Writes docs/reference/ from the registry of commands and the table of error codes, and the page and the plot of docs/performance/ from
+ * what a benchmark found, or compares (`--check`). With `--site` it
  * also builds README.md and docs/ as a static site, dist/site/.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import packageJson from "../package.json";
 import { describe, type OptionText, optionText } from "../src/cli/describe.ts";
 import { GLOBALS } from "../src/cli/options.ts";
@@ -12,6 +13,8 @@ import type { AnyCommand } from "../src/commands/command.ts";
 import { GROUPS, REGISTRY } from "../src/commands/registry.ts";
 import { CODES } from "../src/core/errors.ts";
 import { escapeMarkdown, fenced, markdownTable } from "../src/render/markdown.ts";
+import { plot } from "./bench/plot.ts";
+import { FOLDER as MEASURED, readResults, resultsPage } from "./bench/results.ts";
 import { writeSite } from "./site.ts";
 import { readReport, torturePage } from "./torture/report.ts";
 
@@ -130,6 +133,11 @@ async function pages(): Promise<Map<string, string>> {
   }
   found.set("errors.md", errorsPage());
   found.set("torture.md", torturePage(readReport(), TORTURE_MARK));
+  const results = readResults(MEASURED);
+  if (results !== undefined) {
+    found.set("../performance/results.md", resultsPage(results));
+    found.set("../performance/plot.svg", plot(results));
+  }
   return found;
 }
 
@@ -163,7 +171,7 @@ const changed = [...wanted].filter(([name, text]) => current(name) !== text).map
 const gone = stale(wanted);
 if (process.argv.includes("--check")) {
   for (const name of [...changed, ...gone])
-    console.error(`docs/reference/${name} is not current; run \`bun run docs\`.`);
+    console.error(`${posix.join("docs/reference", name)} is not current; run \`bun run docs\`.`);
   process.exit(changed.length + gone.length === 0 ? 0 : 1);
 }
 mkdirSync(FOLDER, { recursive: true });

@@ -3,6 +3,7 @@ import { Database } from "bun:sqlite";
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 
 const database = new Database(process.argv[2] ?? "", { readwrite: true });
+database.run("pragma busy_timeout = 30000");
 database.run("pragma synchronous = full");
 database.run("insert into t (text) values ('x')");
 const path = process.argv[3] ?? "";
