@@ -37,10 +37,10 @@ const run = (words: readonly string[], cwd: string, env = process.env) => {
 test("the same program is the same bytes when it is compiled again elsewhere", () => {
   const compiled = ["one", "two"].map((name) => {
     mkdirSync(join(place.path, name));
-    return sha256(compile("src/main.ts", join(place.path, name, "lodestar"), "linux-x64"));
+    return sha256(compile("src/main.ts", join(place.path, name, "lodestar")));
   });
   expect(compiled[0]).toBe(compiled[1] as string);
-}, 60_000);
+}, 180_000);
 
 test("a release that is made again is the same in every file", async () => {
   const again = await publish(VERSION, join(place.path, "again"));
