@@ -38,7 +38,7 @@ export interface Judgement {
   readonly lost: number;
   /** What an editor's save wrote over, having read the file before: it takes no lock, nothing is promised. */
   readonly overwritten: number;
-  /** What was saved during a merge that Git put back, or made without our driver: it writes over what came meanwhile. */
+  /** What was saved during a merge without our driver, and is not in what Git made of it. */
   readonly put_back: number;
   /** What fell into the window between a last look and a rename that S3 leaves open to who takes no lock of ours. */
   readonly in_window: number;
@@ -455,12 +455,8 @@ function checkFacts(asks: readonly Ask[], foreign: readonly Foreign[], found: Fo
   return { lost, others, overwritten: overwritten.size, put_back, in_window };
 }
 
-/**
- * Git refuses a merge over uncommitted changes only after it has begun, and then puts every file back from a copy that it made at the
- * beginning, without a lock. A merge without our driver on the path has nobody who looks at the file again.
- */
-const isPutBack = ({ what, failed }: Foreign): boolean =>
-  what === "merge by text" || (what === "merge" && failed?.includes("local changes") === true);
+/** A merge without our driver on the path has nobody who decides by what the tasks mean; a line of it can be dropped. */
+const isPutBack = ({ what }: Foreign): boolean => what === "merge by text";
 
 /** T1, T2: both planes agree when all is over. */
 function* checkPlanes(found: Found): Iterable<Violation> {
