@@ -12,12 +12,12 @@ import { hostileSpec } from "./spec-text.ts";
 import { hostileText } from "./words.ts";
 
 /** These write where their caller says, or wait: their other options are tried, these are left alone. */
-const SKIPPED_FIELDS = new Set(["output", "wait", "follow", "watch", "path", "ours", "theirs", "base", "file"]);
+const SKIPPED_FIELDS = new Set(["output", "wait", "follow", "watch", "path", "ours", "theirs", "base", "file", "url"]);
 const SKIPPED_COMMANDS =
-  /^(?:mcp|board|serve|hook|setup|upgrade|task\.run|wait|msg\.wait|git\.(?:hook|install|uninstall|resolve|merge))/;
+  /^(?:mcp|board|serve|hook|setup|upgrade|task\.run|wait|msg\.wait|runtime\.copy|git\.(?:hook|install|uninstall|resolve|merge))/;
 
 let loaded: Promise<readonly AnyCommand[]> | undefined;
-/** Every command that neither goes on for ever nor needs Git. */
+/** Every command that neither goes on for ever, nor needs Git, nor is there to write to another place. */
 function commands(): Promise<readonly AnyCommand[]> {
   const names = Object.keys(REGISTRY).filter((name) => !SKIPPED_COMMANDS.test(name));
   loaded ??= Promise.all(names.map(async (name) => (await REGISTRY[name]?.())?.default)).then((all) =>
