@@ -1,14 +1,16 @@
 import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/server";
 
-/** A transport whose incoming messages are also heard by somebody else. */
+/** A transport whose incoming messages are heard by somebody else first, who may take a moment; they stay in order. */
 export class Overheard implements Transport {
   readonly #wire: Transport;
-  readonly #hear: (message: JSONRPCMessage) => void;
+  readonly #hear: (message: JSONRPCMessage) => Promise<void> | undefined;
+  /** The last message that waits for one that is being heard. */
+  #waiting: Promise<void> | undefined;
   onclose?: () => void;
   onerror?: (error: Error) => void;
   onmessage?: Transport["onmessage"];
 
-  constructor(wire: Transport, hear: (message: JSONRPCMessage) => void) {
+  constructor(wire: Transport, hear: (message: JSONRPCMessage) => Promise<void> | undefined) {
     this.#wire = wire;
     this.#hear = hear;
   }
@@ -17,8 +19,13 @@ export class Overheard implements Transport {
     this.#wire.onclose = () => this.onclose?.();
     this.#wire.onerror = (error) => this.onerror?.(error);
     this.#wire.onmessage = (message, extra) => {
-      this.#hear(message);
-      this.onmessage?.(message, extra);
+      const heard = this.#hear(message);
+      if (heard === undefined && this.#waiting === undefined) return this.onmessage?.(message, extra);
+      const turn = Promise.all([this.#waiting, heard]).then(() => {
+        if (this.#waiting === turn) this.#waiting = undefined;
+        this.onmessage?.(message, extra);
+      });
+      this.#waiting = turn;
     };
     return this.#wire.start();
   }

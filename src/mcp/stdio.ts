@@ -35,19 +35,23 @@ export async function serveStdio(house: House): Promise<void> {
  * Clients of the newest protocol subscribe with one request that the library answers by itself: it passes on what the server says, if a
  * client asked for it. What to say, and so what is asked for, is for us to know.
  */
-function hear(house: House, watch: Watch, session: Session, message: JSONRPCMessage): void {
-  if (!("method" in message)) return;
+function hear(house: House, watch: Watch, session: Session, message: JSONRPCMessage): Promise<void> | undefined {
+  if (!("method" in message)) return undefined;
   if (message.method === "notifications/cancelled") watch.unwant(session, message.params?.requestId);
-  if (message.method !== "subscriptions/listen" || !("id" in message)) return;
+  if (message.method !== "subscriptions/listen" || !("id" in message)) return undefined;
   const { resourceSubscriptions: uris, resourcesListChanged } = (message.params?.notifications ?? {}) as {
     readonly resourceSubscriptions?: unknown;
     readonly resourcesListChanged?: unknown;
   };
   const wanted = Array.isArray(uris) ? uris.filter((uri): uri is string => typeof uri === "string") : [];
+  // Before the client hears that it is subscribed: what changes from then on is to be told.
   const listening = Promise.all([
     watch.want(session, message.id, wanted),
     resourcesListChanged === true ? listResources(house).then((list) => watch.hasListed(session, list)) : undefined,
   ]);
   // Too many: the client hears nothing of these; the request itself is not ours to answer.
-  listening.catch((cause: Error) => house.log({ event: "failed", message: cause.message }));
+  return listening.then(
+    () => {},
+    (cause: Error) => house.log({ event: "failed", message: cause.message }),
+  );
 }
