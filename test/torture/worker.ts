@@ -154,7 +154,9 @@ export class Worker {
     const isRead =
       !(wish.command in POINTS) &&
       !["task renew", "task release", "agent join", "agent heartbeat"].includes(wish.command);
-    const key = !isRead && random.below(5) < 2 ? { key: `k${call}` } : {};
+    // An id that the caller chose makes two tasks of a repeat that finds another branch checked out, unless both are one call by key.
+    const namesNew = wish.command === "task import" || (wish.command === "task create" && wish.args?.includes("--id"));
+    const key = !isRead && (random.below(5) < 2 || namesNew === true) ? { key: `k${call}` } : {};
     const worktree = this.#worktree;
     for (let attempt = 1; attempt <= 4; attempt += 1) {
       const asked: Asked = {
