@@ -107,6 +107,8 @@ describe.skipIf(reason !== undefined)(`PostgreSQL${reason === undefined ? "" : `
       const finishing = await bench.finishing("done", "X", { agent_id: "A1", fencing_token: mine.fencing_token });
       // The client is frozen with its words in the network: nothing arrives, until everything has changed.
       const frozen = opened.second();
+      // It has seen what it needs, so its verdict is on the way with its words.
+      await frozen.observe({ since: 0, agent_id: "A1", worktree: "/repo", branch: "main" });
       network.fate = () => "late";
       const call = frozen.finish(finishing).then(
         () => "answered",
@@ -123,6 +125,39 @@ describe.skipIf(reason !== undefined)(`PostgreSQL${reason === undefined ? "" : `
       expect(before.leases.at(-1)).toMatchObject({ agent_id: "A2", fencing_token: theirs.fencing_token });
       // And when it wakes up and asks itself:
       expect(await frozen.finish(finishing)).toMatchObject({ kind: "lost", current: { agent_id: "A2" } });
+      opened.close();
+    });
+
+    test("after a look, as every command takes one, claim, renew, release and done are one round trip each", async () => {
+      network.fate = () => "pass";
+      const opened = await openProject(cluster, { url: cluster.url({ port: network.port }) });
+      const bench = new Bench(opened);
+      await bench.join("A1", "A2");
+      await bench.hold("A2", "other", { lease_ids: ["L0"] });
+      const trips = async (step: () => Promise<{ readonly kind: string }>) => {
+        await bench.observe("A1");
+        const before = network.steps;
+        const { kind } = await step();
+        return [kind, network.steps - before];
+      };
+      const locks = { locks: ["src/**"], basis: [], reopens: [] };
+      const claiming = (id: string) => bench.claiming("A1", [{ key: key(id), ...locks }]);
+      const [first, second] = [await claiming("X"), await claiming("Y")];
+      const finishing = await bench.finishing("done", "Y", { agent_id: "A1" });
+      const mine = { key: key("X"), agent_id: "A1" };
+      expect([
+        await trips(() => bench.store.claim(first)),
+        await trips(() => bench.store.claim(second)),
+        await trips(() => bench.store.renew({ ...mine, ttl: TTL, automatic: false })),
+        await trips(() => bench.store.release({ ...mine, force: false, how: "released" })),
+        await trips(() => bench.store.finish(finishing)),
+      ]).toEqual([
+        ["granted", 1],
+        ["granted", 1],
+        ["renewed", 1],
+        ["released", 1],
+        ["finished", 1],
+      ]);
       opened.close();
     });
 
