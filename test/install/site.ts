@@ -125,6 +125,10 @@ async function inPieces(bytes: Uint8Array, response: ServerResponse): Promise<vo
   response.end();
 }
 
+/** Words before a command that is to be refused what its user may not do: root may do anything, so that somebody else asks. */
+export const AS_NOBODY: readonly string[] =
+  process.getuid?.() === 0 ? [Bun.which("setpriv") ?? "setpriv", "--reuid=65534", "--clear-groups"] : [];
+
 /** A folder that goes away with the test. */
 export function scratch(): { readonly path: string; [Symbol.dispose](): void } {
   const path = mkdtempSync(join(tmpdir(), "lodestar-install-"));

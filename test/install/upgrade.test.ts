@@ -9,7 +9,7 @@ import { replaceProgram } from "../../src/commands/repo/replace-program.ts";
 import { unpack } from "../../src/commands/repo/unpack.ts";
 import { fleet } from "../support/fleet.ts";
 import { binary } from "../support/sandbox.ts";
-import { publish, type Site, scratch, site, standIn, standIns } from "./site.ts";
+import { AS_NOBODY, publish, type Site, scratch, site, standIn, standIns } from "./site.ts";
 
 const CURRENT = packageJson.version;
 const OLD = "1.9.0";
@@ -192,27 +192,20 @@ describe("is refused, and leaves what was there, where", () => {
   });
 
   test("nobody may write", async () => {
-    if (process.getuid?.() !== 0) {
-      console.log("note: only root can be somebody else here; that a closed folder is refused was not checked");
-      return;
-    }
     const here = installed();
-    chmodSync(place.path, 0o755);
-    const ran = Bun.spawnSync(["setpriv", "--reuid=65534", "--clear-groups", here.program, "upgrade", "--json"], {
-      cwd: "/",
-      env: { PATH: process.env.PATH ?? "", HOME: "/", LODESTAR_BASE_URL: join(place.path, "mirror") },
-    });
-    expect(JSON.parse(ran.stdout.toString()).error.code).toBe("RELEASE_NOT_FOUND");
     const mirror = join(place.path, "mirror");
     mkdirSync(join(mirror, "latest"), { recursive: true });
     mkdirSync(join(mirror, "download"));
     symlinkSync(releases.get(NEW) as string, join(mirror, "latest", "download"));
     symlinkSync(releases.get(NEW) as string, join(mirror, "download", `v${NEW}`));
-    const again = Bun.spawnSync(["setpriv", "--reuid=65534", "--clear-groups", here.program, "upgrade", "--json"], {
+    chmodSync(place.path, 0o755);
+    chmodSync(here.folder, 0o555);
+    const ran = Bun.spawnSync([...AS_NOBODY, here.program, "upgrade", "--json"], {
       cwd: "/",
       env: { PATH: process.env.PATH ?? "", HOME: "/", LODESTAR_BASE_URL: mirror },
     });
-    expect(JSON.parse(again.stdout.toString()).error.code).toBe("READ_ONLY");
+    chmodSync(here.folder, 0o755);
+    expect(JSON.parse(ran.stdout.toString()).error.code).toBe("READ_ONLY");
     expect(readdirSync(here.folder)).toEqual(["lodestar"]);
   });
 
