@@ -2,7 +2,7 @@ import { constants, Database, SQLiteError, type SQLQueryBindings, type Statement
 import { lstatSync, unlinkSync } from "node:fs";
 import { descendantCounts, type Edges, findCycle, nodesOnCycles } from "../core/graph.ts";
 import { isSatisfied, type Outcome, STATUSES, type Status } from "../core/status.ts";
-import { createdKey, type KnownOutcome, specOutcome, type Task } from "../core/task.ts";
+import { createdKey, type KnownOutcome, specOutcome, type Task, type TaskKey } from "../core/task.ts";
 import { DamagedIndex } from "./damaged-index.ts";
 import type { SpecKey } from "./key.ts";
 import type { Layout, Problem, Project, Spec, TaskBlock } from "./model.ts";
@@ -549,6 +549,12 @@ export class SpecIndex {
   task(id: string): IndexedTask | undefined {
     const row = this.#get<Row>(`select ${COLUMNS} from task where id = ?`, id);
     return row === undefined ? undefined : this.#readRow(row);
+  }
+
+  /** A task's identity, without the rest of it. */
+  key(id: string): TaskKey | undefined {
+    const row = this.#get<{ created_at: string }>("select created_at from task where id = ?", id);
+    return row === undefined ? undefined : { task_id: id, created_at: row.created_at };
   }
 
   /** Ids of the tasks that depend on it directly. */

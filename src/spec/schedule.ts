@@ -121,8 +121,8 @@ export class Schedule<O extends KnownOutcome> {
   basis(task: Task): TaskKey[] {
     const keys = [keyOf(task)];
     for (const id of task.depends_on) {
-      const row = this.#index.task(id);
-      if (row !== undefined) keys.push(keyOf(row.task));
+      const key = this.#index.key(id);
+      if (key !== undefined) keys.push(key);
     }
     return keys;
   }

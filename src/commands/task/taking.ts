@@ -33,6 +33,8 @@ export interface Taken {
 const ROUNDS = 200;
 /** How many candidates `next --claim` hands to the store at a time. */
 const HANDFUL = 64;
+/** How many at first: most often the first is granted, and each candidate's dependencies are read. */
+const FEW = 8;
 /** Messages of the thread that a claim hands over, in characters. */
 const HANDOFF_CHARS = 600;
 
@@ -41,12 +43,11 @@ function request(
   seen: Look,
   taking: Taking,
   candidates: readonly Candidate[],
-  more: Pick<ClaimRequest, "take" | "resume">,
+  more: Pick<ClaimRequest, "take" | "resume"> & Partial<Pick<ClaimRequest, "locks">>,
 ): ClaimRequest {
   const { conventions } = seen.header.project;
   const idempotency = taking.ticket === undefined ? context.idempotency("claim") : undefined;
   return {
-    ...more,
     candidates,
     seen: seen.seen?.version ?? 0,
     kind: taking.kind,
@@ -59,6 +60,7 @@ function request(
     handoff_chars: HANDOFF_CHARS,
     ...(taking.ticket === undefined ? {} : { ticket: taking.ticket }),
     ...(idempotency === undefined ? {} : { idempotency }),
+    ...more,
   };
 }
 
@@ -231,7 +233,10 @@ export async function takeNext(
   const runtime = await context.runtime();
   for (let round = 0; round < ROUNDS; round += 1) {
     const seen = await look(context, "write", taking.agent_id);
-    const offers = offersFor(seen, taking, wish.label, HANDFUL);
+    const few = round === 0 ? offersFor(seen, taking, wish.label, FEW) : [];
+    const offers = few.length === FEW ? few : offersFor(seen, taking, wish.label, HANDFUL);
+    // Of a few none is taken whose locks overlap by now: there may be more without, which come before it (T4).
+    const locks = few.length === FEW ? ({ locks: "enforce" } as const) : {};
     fault("before-grant");
     const result = await runtime.claim(
       request(
@@ -239,7 +244,7 @@ export async function takeNext(
         seen,
         taking,
         offers.map((offer) => candidate(seen, offer)),
-        { take: "first", resume: !wish.another },
+        { take: "first", resume: !wish.another, ...locks },
       ),
     );
     switch (result.kind) {
