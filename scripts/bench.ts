@@ -47,6 +47,8 @@ const DRAIN_SECONDS = 180;
 const WRITER_ROUNDS = 3;
 /** Calls that take long are measured no more often than this. */
 const FEW = 5;
+/** What a spec may hold. */
+const MOST_TASKS = 100_000;
 /** Peers keep each task in a file of its own: beyond this they do not answer in any useful time. */
 const PEER_TASKS = 10_000;
 
@@ -333,7 +335,8 @@ function besidePeer(peer: Peer, tasks: number): void {
 }
 
 async function measure(tasks: number, peer: Peer | undefined): Promise<void> {
-  const spec = generateSpec(tasks);
+  // A spec has so many tasks at most: there is room for those that are created here.
+  const spec = generateSpec(Math.min(tasks, MOST_TASKS - runs - 2));
   const place = as("BENCH", repository(spec));
   console.log(`\n${spaced(tasks)} tasks, ${(statSync(specOf(place)).size / 1e6).toFixed(2)} MB`);
   const least = floorArguments(spec);
