@@ -25,7 +25,6 @@ export interface Header {
   readonly settled: boolean;
   readonly digest: string;
   readonly project: Project;
-  readonly features: Readonly<Record<string, readonly string[]>>;
   readonly layout: Layout;
   readonly broken: readonly Problem[];
   readonly by_status: Readonly<Record<Status, number>>;
@@ -50,10 +49,11 @@ export interface TaskFilter {
 }
 
 /** Raised when what the index holds changes shape: an older or newer file is thrown away and made again. */
-const FORMAT = 5;
+const FORMAT = 6;
 
 const SCHEMA = `
 create table header (one integer primary key check (one = 1), body text not null);
+create table features (one integer primary key check (one = 1), body text not null);
 create table task (
   id text primary key,
   created_at text not null,
@@ -242,6 +242,19 @@ export class SpecIndex {
     return this.#header;
   }
 
+  /** The ids of each feature's tasks. Apart from the header, which every call reads: they name most tasks of the spec. */
+  features(): Spec["features"] {
+    const row = this.#get<{ body: string }>("select body from features");
+    return row === undefined ? {} : this.#unseal<Spec["features"]>(row.body);
+  }
+
+  #saveFeatures(features: Spec["features"]): void {
+    this.#run(
+      "insert into features (one, body) values (1, ?) on conflict (one) do update set body = excluded.body where body != excluded.body",
+      seal(features),
+    );
+  }
+
   #saveHeader(header: Header): void {
     this.#run(
       "insert into header (one, body) values (1, ?) on conflict (one) do update set body = excluded.body",
@@ -310,7 +323,6 @@ export class SpecIndex {
       const header: Header = {
         ...seen,
         project: spec.project,
-        features: spec.features,
         layout: spec.layout,
         broken: spec.broken,
         by_status: old?.by_status ?? noStatuses(),
@@ -318,6 +330,7 @@ export class SpecIndex {
         runtime_id: old?.runtime_id ?? "",
         runtime_version: old?.runtime_version ?? 0,
       };
+      this.#saveFeatures(spec.features);
       if (old !== undefined && changed.length + before.size === 0) return this.#saveHeader(header);
       // An edit by hand may have made a mirrored outcome differ again that was settled: mirror from the start.
       this.#run("delete from mirror");
@@ -343,11 +356,13 @@ export class SpecIndex {
     changes: readonly TaskChange[],
     from: SpecKey,
     seen: { readonly key: SpecKey; readonly layout: Layout },
-    header: Partial<Pick<Header, "project" | "features">> = {},
+    around: Partial<Pick<Spec, "project" | "features">> = {},
   ): void {
     this.#write(() => {
       const old = this.header();
       if (old === undefined || old.key !== from) return;
+      const { features, ...header } = around;
+      if (features !== undefined) this.#saveFeatures(features);
       this.#saveHeader({ ...old, ...seen, ...header, settled: true, digest: "", ...this.#take(changes, old) });
     });
   }

@@ -12,7 +12,7 @@ export function lacking(index: SpecIndex, edits: readonly SpecEdit[]): readonly 
 }
 
 function holds(index: SpecIndex, edit: SpecEdit): boolean {
-  if (edit.kind === "feature") return (index.header()?.features[edit.feature] ?? []).includes(edit.task_id);
+  if (edit.kind === "feature") return (index.features()[edit.feature] ?? []).includes(edit.task_id);
   if (edit.kind === "add") {
     const there = index.task(edit.task.id)?.task;
     return there?.created_at === edit.task.created_at && there?.title === edit.task.title;

@@ -185,3 +185,20 @@ test("what was worked out from a state of the spec that is over is not kept, and
   index.memoriseOfAll("late", first);
   expect(index.recallOfAll()).toBeUndefined();
 });
+
+test("the features follow the file and our edits, apart from the header that every call reads", async () => {
+  const index = SpecIndex.memory();
+  expect(index.features()).toEqual({});
+  const spec = await specOf([{ status: "ready", verified: false, needs: [] }]);
+  const features = { login: ["T0"] };
+  index.refresh({ ...spec, features }, seen("1"));
+  expect(index.features()).toEqual(features);
+  expect(JSON.stringify(index.header())).not.toContain("login");
+  index.change([], "1", { key: "2", layout: spec.layout });
+  expect(index.features()).toEqual(features);
+  index.change([], "2", { key: "3", layout: spec.layout }, { features: { ...features, search: ["T0"] } });
+  expect(index.features()).toEqual({ ...features, search: ["T0"] });
+  // Only the list of a feature was edited: no task's bytes changed.
+  index.refresh({ ...spec, features: {} }, seen("4"));
+  expect(index.features()).toEqual({});
+});

@@ -89,6 +89,6 @@ export async function labelsFor(context: Context): Promise<Known[]> {
 
 /** The features of the spec. */
 export async function featuresFor(context: Context): Promise<Known[]> {
-  const { header } = await look(context, "read");
-  return Object.entries(header.features).map(([value, ids]) => ({ value, about: `${ids.length} tasks` }));
+  const { index } = await look(context, "read");
+  return Object.entries(index.features()).map(([value, ids]) => ({ value, about: `${ids.length} tasks` }));
 }

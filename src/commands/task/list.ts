@@ -66,7 +66,7 @@ export default command({
     const holder = input.mine === true ? context.requireActor(input.agent_id) : input.claimed_by;
     const seen = await look(context, "read", context.actor(input.agent_id));
     const holders = new Map((seen.seen?.leases ?? []).map((lease) => [keyText(lease), lease.agent_id]));
-    const inFeature = input.feature === undefined ? undefined : new Set(seen.header.features[input.feature] ?? []);
+    const inFeature = input.feature === undefined ? undefined : new Set(seen.index.features()[input.feature] ?? []);
     const words = input.search?.toLowerCase().split(/\s+/).filter(Boolean) ?? [];
     const found: { item: Static<typeof Item>; rank: string }[] = [];
     for (const row of seen.index.tasks()) {

@@ -90,8 +90,7 @@ export default command({
           Object.keys(changed).length === 0
             ? []
             : [{ kind: "set" as const, task_id: task.id, fields: { ...changed, updated_at: now } }];
-        const inFeature =
-          input.feature === undefined || (index.header()?.features[input.feature] ?? []).includes(task.id);
+        const inFeature = input.feature === undefined || (index.features()[input.feature] ?? []).includes(task.id);
         return inFeature || input.feature === undefined
           ? edits
           : [...edits, { kind: "feature" as const, feature: input.feature, task_id: task.id }];
