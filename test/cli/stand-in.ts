@@ -6,7 +6,8 @@ plugin({
   name: "stand-in",
   setup(build) {
     build.onLoad({ filter: /[\\/]src[\\/](commands[\\/]registry|wire)\.ts$/ }, () => ({
-      contents: `export { GROUPS, openContext, REGISTRY } from ${JSON.stringify(join(import.meta.dir, "house.ts"))};`,
+      contents: `export { GROUPS, openContext, REGISTRY } from ${JSON.stringify(join(import.meta.dir, "house.ts"))};
+        export { runCli } from ${JSON.stringify(join(import.meta.dir, "../../src/cli/run.ts"))};`,
       loader: "ts",
     }));
   },

@@ -233,10 +233,10 @@ export async function takeNext(
   const runtime = await context.runtime();
   for (let round = 0; round < ROUNDS; round += 1) {
     const seen = await look(context, "write", taking.agent_id);
-    const few = round === 0 ? offersFor(seen, taking, wish.label, FEW) : [];
-    const offers = few.length === FEW ? few : offersFor(seen, taking, wish.label, HANDFUL);
+    const most = round === 0 ? FEW : HANDFUL;
+    const offers = offersFor(seen, taking, wish.label, most);
     // Of a few none is taken whose locks overlap by now: there may be more without, which come before it (T4).
-    const locks = few.length === FEW ? ({ locks: "enforce" } as const) : {};
+    const locks = most === FEW && offers.length === FEW ? ({ locks: "enforce" } as const) : {};
     fault("before-grant");
     const result = await runtime.claim(
       request(
