@@ -8,4 +8,5 @@ export {
   StaleBlock,
   type TaskFieldsPatch,
 } from "./edits.ts";
+export { refuseTooMuch } from "./problems.ts";
 export { type ReadOptions, readSpec, type SpecReading } from "./read.ts";

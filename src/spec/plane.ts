@@ -219,12 +219,13 @@ export class SpecPlane {
         continue;
       }
       // Loaded late: a call that only reads a fresh index needs neither the reader nor the editor of YAML.
-      const [{ applyEdits, StaleBlock }, { saveSpec }] = await Promise.all([
+      const [{ applyEdits, refuseTooMuch, StaleBlock }, { saveSpec }] = await Promise.all([
         import("./document.ts"),
         import("./file.ts"),
       ]);
       try {
         const applied = await applyEdits(read.bytes, header.layout, edits, (id) => index.locate(id));
+        refuseTooMuch(edits, header.by_status, applied.length);
         const saved = await saveSpec({
           path: this.#realPath(),
           pieces: applied.pieces,

@@ -1,4 +1,6 @@
 /** Places in a spec for people: offsets to lines and columns, and the problems that need no parsing. */
+import { LodestarError } from "../core/errors.ts";
+import type { SpecEdit } from "./edits.ts";
 import { MAX_BYTES } from "./key.ts";
 import type { Problem } from "./model.ts";
 
@@ -103,4 +105,31 @@ export function conflictMarkers(bytes: Buffer): Finding[] {
     }
   }
   return findings;
+}
+
+/**
+ * Refuses an edit after which the file could not be read any more.
+ *
+ * @param before how many tasks there are of each status.
+ * @param bytes of the file with the edit.
+ * @throws LodestarError `SPEC_INVALID`; nothing is saved then.
+ */
+export function refuseTooMuch(
+  edits: readonly SpecEdit[],
+  before: Readonly<Record<string, number>>,
+  bytes: number,
+): void {
+  const added = edits.filter(({ kind }) => kind === "add").length;
+  if (added === 0) return;
+  const kept = edits.some(({ kind }) => kind === "clear") ? 0 : Object.values(before).reduce((sum, n) => sum + n, 0);
+  const why =
+    kept + added > MAX_TASKS
+      ? `${kept + added} tasks; at most ${MAX_TASKS} are read`
+      : bytes > MAX_BYTES
+        ? `${bytes} bytes; at most ${MAX_BYTES} (100 MB) are read`
+        : undefined;
+  if (why === undefined) return;
+  throw new LodestarError("SPEC_INVALID", `The spec would have ${why}`, {
+    hint: "Move finished tasks to another file.",
+  });
 }

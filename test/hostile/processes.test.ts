@@ -129,3 +129,17 @@ test("bytes that are no UTF-8 in an argument are no defect", async () => {
   expect(["INVALID_ID", "USAGE"]).toContain(JSON.parse(first).error.code);
   expect(JSON.parse(second).ok).toBe(true);
 });
+
+test("a task more than a spec may hold is refused, and nothing is saved", async () => {
+  using here = sandbox({ git: false });
+  const tasks = Array.from({ length: 100_000 }, (_, i) => `  T${i}: {title: x, status: ready}\n`).join("");
+  const spec = `project: {name: shop}\ntasks:\n${tasks}`;
+  here.write(".lodestar/spec.yaml", spec);
+  const { exit, json } = await here.run(["task", "create", "--title", "One more", "--json"]);
+  expect([exit, json.error.code, json.error.message]).toEqual([
+    6,
+    "SPEC_INVALID",
+    "The spec would have 100001 tasks; at most 100000 are read",
+  ]);
+  expect(readFileSync(join(here.path, ".lodestar", "spec.yaml"), "utf8") === spec).toBe(true);
+}, 120_000);
