@@ -27,7 +27,8 @@ export async function drain(
   { tool, take, finish, done }: Drainable,
 ): Promise<DrainRow> {
   const times = { take: [] as number[], finish: [] as number[] };
-  const given: string[] = [];
+  // A worker whose `done` failed is given its own task again: that is no second holder.
+  const given = new Map<string, Set<number>>();
   let failed = 0;
   const stop = AbortSignal.timeout(seconds * 1000);
   const call: Caller = async (kind, argv, place) => {
@@ -35,7 +36,10 @@ export async function drain(
     const ended = await start(argv, place, stop);
     if (stop.aborted) return ended;
     times[kind].push(ended.ms);
-    if (ended.exit !== 0) failed += 1;
+    if (ended.exit !== 0) {
+      failed += 1;
+      if (failed === 1) console.log(`  the first that failed: ${argv.slice(1).join(" ")}: ${ended.stdout.trim()}`);
+    }
     return ended;
   };
   const started = Bun.nanoseconds();
@@ -44,7 +48,7 @@ export async function drain(
       while (!stop.aborted) {
         const task = await take(worker, call);
         if (task === undefined || stop.aborted) return;
-        given.push(task);
+        given.set(task, (given.get(task) ?? new Set()).add(worker));
         await finish(worker, task, call);
       }
     }),
@@ -53,7 +57,11 @@ export async function drain(
   const finished = done();
   return {
     ...{ tool, tasks, workers, seconds: rounded(took), done: finished },
-    ...{ given_twice: given.length - new Set(given).size, failed, done_per_second: rounded(finished / took) },
+    ...{
+      given_twice: [...given.values()].filter((holders) => holders.size > 1).length,
+      failed,
+      done_per_second: rounded(finished / took),
+    },
     ...{ take: waitsOf(times.take), finish: waitsOf(times.finish) },
   };
 }

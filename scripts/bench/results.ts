@@ -56,7 +56,7 @@ export interface DrainRow {
   readonly seconds: number;
   /** Tasks that ended up done. */
   readonly done: number;
-  /** Times that a worker was given what another had already. */
+  /** Tasks that more than one worker was given. */
   readonly given_twice: number;
   /** Calls that failed. */
   readonly failed: number;
@@ -188,7 +188,7 @@ export function resultsPage(found: Results): string {
   if (drains.length > 0) {
     parts.push(
       "## Many at once",
-      `Agents at the same list until it is empty: each takes a task and says that it is done, one call after the other. *Given twice*: a worker was given a task that another had.`,
+      `Agents at the same list until it is empty: each takes a task and says that it is done, one call after the other. *Given twice*: tasks that more than one of them was given.`,
       markdownTable(
         ["", "agents", "tasks", "done", "in", "a second", "given twice", "failed calls"],
         drains.map((row) => [
