@@ -40,40 +40,66 @@ export async function withSpecLock<T>(path: string, patience: Millis, body: () =
 }
 
 async function take(path: string, patience: Millis): Promise<Database> {
-  let waited = 0;
-  for (let pause = 1; ; pause = Math.min(pause * 2, 20)) {
-    const held = tryTake(path);
-    if (held !== undefined) return held;
-    if (waited >= patience) {
-      throw new LodestarError(
-        "BUSY",
-        `Another process has been saving the spec for ${Math.round(patience / 1000)} s.`,
-        { details: { lock: path } },
-      );
+  let lock = open(path);
+  try {
+    for (let waited = 0; ; ) {
+      if (reserve(lock.database, path)) {
+        if (statSync(path, { throwIfNoEntry: false })?.ino === lock.inode) return lock.database;
+        // Somebody has put another file in its place: those who come now meet there.
+        lock.database.close();
+        lock = open(path);
+        continue;
+      }
+      if (waited >= patience) {
+        const seconds = Math.round(patience / 1000);
+        throw new LodestarError("BUSY", `Another process has been saving the spec for ${seconds} s.`, {
+          details: { lock: path },
+        });
+      }
+      // Between half and the whole pause, so that waiters do not march in step.
+      const rest = pauseAfter(waited) * (0.5 + Math.random() / 2);
+      await Bun.sleep(rest);
+      waited += rest;
     }
-    // Between half and the whole pause, so that waiters do not march in step.
-    const rest = pause * (0.5 + Math.random() / 2);
-    await Bun.sleep(rest);
-    waited += rest;
+  } catch (cause) {
+    lock.database.close();
+    throw cause;
   }
 }
 
-function tryTake(path: string): Database | undefined {
+/**
+ * How long to rest before the next try. Most locks are free in a moment; where many wait, those who have waited for long try more often
+ * than those who came later, so that none of them is passed over for ever.
+ */
+function pauseAfter(waited: Millis): Millis {
+  const crowded = waited > 2000 ? 20 / 2 ** ((waited - 2000) / 2000) : 20;
+  return Math.max(1, Math.min(waited, crowded));
+}
+
+/** The lock's file, opened; it stays open while it is waited for, since opening is most of what a try costs. */
+function open(path: string): { readonly database: Database; readonly inode: number } {
   const inode = ensureFile(path);
   let database: Database | undefined;
   try {
     database = new Database(path, { readwrite: true, create: false });
     // Nothing is ever written here: no journal file either.
     database.run("pragma busy_timeout = 0; pragma journal_mode = memory");
-    database.run("begin immediate");
+    return { database, inode };
   } catch (cause) {
     database?.close();
-    if ((cause as { code?: string }).code?.startsWith("SQLITE_BUSY")) return undefined;
     throw unusable(path, cause);
   }
-  if (statSync(path, { throwIfNoEntry: false })?.ino === inode) return database;
-  database.close();
-  return undefined;
+}
+
+/** @returns false while another process holds it. */
+function reserve(database: Database, path: string): boolean {
+  try {
+    database.run("begin immediate");
+    return true;
+  } catch (cause) {
+    if ((cause as { code?: string }).code?.startsWith("SQLITE_BUSY")) return false;
+    throw unusable(path, cause);
+  }
 }
 
 /** Nothing is ever written to a lock, so whatever it holds is damage, and would keep everybody out. Whoever takes the lock empties it. */

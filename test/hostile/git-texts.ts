@@ -18,6 +18,8 @@ function git(here: HostilePlace, args: readonly string[], stdin = ""): { readonl
     stdin: Buffer.from(stdin),
     stdout: "pipe",
     stderr: "pipe",
+    timeout: 5000,
+    killSignal: "SIGKILL",
   });
   return { exit: ran.exitCode, out: ran.stdout.toString() };
 }
@@ -66,10 +68,11 @@ function message(random: SeededRandom): string {
   return Array.from({ length: random.below(9) }, () => random.pick(parts)()).join(end) + random.pick(["", end]);
 }
 
-const trailersOf = (here: HostilePlace, text: string): string[] =>
-  git(here, ["interpret-trailers", "--parse"], text)
-    .out.split("\n")
-    .filter((line) => line !== "");
+/** What Git takes for trailers; `undefined` where Git itself never comes to an end with the text, as some versions do. */
+function trailersOf(here: HostilePlace, text: string): string[] | undefined {
+  const { exit, out } = git(here, ["interpret-trailers", "--parse"], text);
+  return exit === 0 ? out.split("\n").filter((line) => line !== "") : undefined;
+}
 
 /** Git's hooks: nothing but a lock stops Git, and of a message nothing is gone, nor is there more than our trailer. */
 export async function gitHooks(seed: number): Promise<void> {
@@ -111,9 +114,10 @@ export async function gitHooks(seed: number): Promise<void> {
       const acting = actingCharacter(line);
       if (acting !== undefined) throw new Violation(`a trailer acts: ${acting}`);
     }
-    const before = trailersOf(here, text.toWellFormed());
-    const more = trailersOf(here, after).filter((line) => !before.includes(line) && !line.startsWith("Lodestar-Task:"));
-    if (more.length > 0 && before.length > 0)
+    const [before, now] = [trailersOf(here, text.toWellFormed()), trailersOf(here, after)];
+    const isNew = (line: string) => before?.includes(line) === false && !line.startsWith("Lodestar-Task:");
+    const more = now?.filter(isNew) ?? [];
+    if (more.length > 0 && before !== undefined && before.length > 0)
       throw new Violation(
         `trailers that nobody asked for: ${JSON.stringify(more)}\n${JSON.stringify(text)}\n${JSON.stringify(after)}`,
       );
