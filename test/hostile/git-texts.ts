@@ -187,9 +187,11 @@ export async function agentHooks(seed: number): Promise<void> {
     if (said.exit !== 0 && said.exit !== 2) throw new Violation(`exit ${said.exit}: ${told}`);
     if (/INTERNAL|failed unexpectedly|^\s+at .+:\d+:\d+/m.test(said.out + said.err))
       throw new Violation(`a defect: ${told}`);
-    const acting = actingCharacter(said.err) ?? (tool === "generic" ? actingCharacter(said.out) : undefined);
+    // These two read words, the others JSON.
+    const isPlain = tool === "generic" || tool === "opencode";
+    const acting = actingCharacter(said.err) ?? (isPlain ? actingCharacter(said.out) : undefined);
     if (acting !== undefined) throw new Violation(`${acting} reached the terminal: ${told}`);
-    if (tool !== "generic" && said.out !== "") JSON.parse(said.out);
+    if (!isPlain && said.out !== "") JSON.parse(said.out);
   }
   here.checkOutside();
 }
