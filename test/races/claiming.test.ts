@@ -242,3 +242,16 @@ test(
   },
   LONG,
 );
+
+test("T4: a task that overlaps nobody's locks comes before any number that do; when nothing else is left one of those is given", async () => {
+  using here = await withAgents(2);
+  const overlapping = names("T", 9);
+  for (const id of overlapping) await here.ok(`task create --id ${id} --title T --priority 1 --lock src/**`);
+  await here.ok("task create --id FREE --title T --priority 900");
+  // More overlap than are looked at first; and only from the moment between the look and the grant on.
+  const taking = await stoppedAt(here, "before-grant", "task next --claim --agent A02");
+  await here.ok("task claim T01 --agent A01");
+  const taken = await taking.goOn();
+  expect(taken).toMatchObject({ ok: true, data: { task_id: "FREE" } });
+  expect((await here.ok("task next --claim --another --agent A02")).task_id).toBe("T02");
+});
