@@ -369,7 +369,7 @@ class Wiring implements Context {
       // Under a lock that all worktrees share, and looked at again there: of two processes that both saw it, one must not move the
       // other's new one (counterexample 21).
       const { LOCK_PATIENCE, withSpecLock } = await import("./spec/lock.ts");
-      await withSpecLock(this.#runtimeLock(path), LOCK_PATIENCE, async () => {
+      await withSpecLock(this.#runtimeLock(path), LOCK_PATIENCE, this.clock, async () => {
         const moved = moveAsideForeign(path);
         if (moved !== undefined) this.warn(`${path} was written by another program and is now ${moved}`);
       });

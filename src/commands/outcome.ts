@@ -110,16 +110,20 @@ function isDoneHere(task: Task, outcome: RecordedOutcome): boolean {
  * Brings the spec in step with outcomes that were committed and not yet written: by a process that died in between, or whose spec was
  * busy (T2). Rows of this worktree and branch, and of worktrees that are gone.
  *
+ * @param patience how long to wait for the spec lock.
  * @returns the ids of the tasks that were written.
+ * @throws LodestarError `BUSY` when the lock was not free in that time.
  */
-export async function heal(context: Context): Promise<readonly string[]> {
+export async function heal(context: Context, patience: Millis): Promise<readonly string[]> {
   const runtime = await context.runtime();
-  const waiting = await runtime.outbox();
-  if (waiting.length === 0) return [];
   const branch = context.branch();
-  const ours = waiting.filter((row) => isOurs(row, context.worktree, branch) || isOrphan(row, context));
-  if (ours.length === 0) return [];
+  const waiting = async () =>
+    (await runtime.outbox()).filter((row) => isOurs(row, context.worktree, branch) || isOrphan(row, context));
+  if ((await waiting()).length === 0) return [];
   return context.spec.locked(async (session) => {
+    // Whoever held the lock may have written its own meanwhile.
+    const ours = await waiting();
+    if (ours.length === 0) return [];
     const before = await session.index();
     // While this waited for the lock, another branch may have been checked out (T2).
     if (context.branch() !== branch) return [];
@@ -148,11 +152,11 @@ export async function heal(context: Context): Promise<readonly string[]> {
     if (context.branch() !== branch) return written;
     await runtime.settle(due.filter((row) => isHeld(after, row)).map((row) => row.outbox_id));
     return written;
-  }, HEAL_PATIENCE);
+  }, patience);
 }
 
-/** A row may be that of a command which is about to write it itself: nobody waits long for such a one. */
-const HEAL_PATIENCE: Millis = 2000;
+/** For those who were asked to bring the spec in step, and have little else to do. */
+export const HEAL_PATIENCE: Millis = 2000;
 
 /** True when the spec holds the outcome: joining it in would change nothing. */
 export function isHeld(index: SpecIndex, outcome: RecordedOutcome): boolean {

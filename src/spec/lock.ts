@@ -2,9 +2,10 @@ import { Database } from "bun:sqlite";
 import { closeSync, lstatSync, mkdirSync, openSync, type Stats, statSync, truncateSync } from "node:fs";
 import { dirname } from "node:path";
 import { LodestarError, writeError } from "../core/errors.ts";
-import type { Millis } from "../core/time.ts";
+import type { Clock, Millis } from "../core/time.ts";
+import { Place } from "./queue.ts";
 
-/** How long a command waits for another's read-modify-write (S3). */
+/** How long a command waits for another's read-modify-write (S3); anew whenever one that came earlier has had its turn. */
 export const LOCK_PATIENCE: Millis = 30_000;
 
 /** Callers within this process queue here, one chain a lock: SQLite's locks do not tell two handles of one process apart. */
@@ -17,7 +18,12 @@ const chains = new Map<string, Promise<void>>();
  *
  * @throws LodestarError `BUSY` after `patience`; `READ_ONLY` when the lock file cannot be made.
  */
-export async function withSpecLock<T>(path: string, patience: Millis, body: () => Promise<T>): Promise<T> {
+export async function withSpecLock<T>(
+  path: string,
+  patience: Millis,
+  clock: Clock,
+  body: () => Promise<T>,
+): Promise<T> {
   const before = chains.get(path) ?? Promise.resolve();
   let leave = (): void => {};
   const mine = new Promise<void>((resolve) => {
@@ -27,7 +33,7 @@ export async function withSpecLock<T>(path: string, patience: Millis, body: () =
   chains.set(path, queued);
   await before;
   try {
-    const held = await take(path, patience);
+    const held = await take(path, patience, clock);
     try {
       return await body();
     } finally {
@@ -39,10 +45,11 @@ export async function withSpecLock<T>(path: string, patience: Millis, body: () =
   }
 }
 
-async function take(path: string, patience: Millis): Promise<Database> {
+async function take(path: string, patience: Millis, clock: Clock): Promise<Database> {
   let lock = open(path);
+  let place: Place | undefined;
   try {
-    for (let waited = 0; ; ) {
+    for (let [waited, least] = [0, Number.POSITIVE_INFINITY]; ; ) {
       if (reserve(lock.database, path)) {
         if (statSync(path, { throwIfNoEntry: false })?.ino === lock.inode) return lock.database;
         // Somebody has put another file in its place: those who come now meet there.
@@ -56,25 +63,27 @@ async function take(path: string, patience: Millis): Promise<Database> {
           details: { lock: path },
         });
       }
+      place ??= new Place(path, clock);
+      const ahead = place.ahead();
+      if (ahead < least) [waited, least] = [0, ahead];
       // Between half and the whole pause, so that waiters do not march in step.
-      const rest = pauseAfter(waited) * (0.5 + Math.random() / 2);
+      const rest = pauseBehind(ahead) * (0.5 + Math.random() / 2);
       await Bun.sleep(rest);
       waited += rest;
     }
   } catch (cause) {
     lock.database.close();
     throw cause;
+  } finally {
+    place?.leave();
   }
 }
 
 /**
- * How long to rest before the next try. Most locks are free in a moment; where many wait, those who have waited for long try more often
- * than those who came later, so that none of them is passed over for ever.
+ * How long to rest before the next try. Who is next tries all the time; the others, the more seldom the more come before them: each
+ * try takes time from whoever holds the lock, and a place that nobody stands at must not keep the others out.
  */
-function pauseAfter(waited: Millis): Millis {
-  const crowded = waited > 2000 ? 20 / 2 ** ((waited - 2000) / 2000) : 20;
-  return Math.max(1, Math.min(waited, crowded));
-}
+const pauseBehind = (ahead: number): Millis => (ahead === 0 ? 2 : Math.min(10 * ahead, 250));
 
 /** The lock's file, opened; it stays open while it is waited for, since opening is most of what a try costs. */
 function open(path: string): { readonly database: Database; readonly inode: number } {

@@ -190,7 +190,7 @@ export class SpecPlane {
   /** Runs `body` under the cross-process spec lock (S3). */
   async locked<T>(body: (session: SpecSession) => Promise<T>, patience?: Millis): Promise<T> {
     const { LOCK_PATIENCE, withSpecLock } = await import("./lock.ts");
-    return withSpecLock(this.paths.lock, patience ?? LOCK_PATIENCE, () =>
+    return withSpecLock(this.paths.lock, patience ?? LOCK_PATIENCE, this.#services.clock, () =>
       body({
         index: () => this.index("write"),
         save: (edits) => this.#save(edits),

@@ -265,7 +265,7 @@ test("hooks that core.hooksPath puts where no folder can be are READ_ONLY, no de
 test("init --force waits for who saves the spec, and keeps what was saved", async () => {
   const saved = `${SPEC}  B:\n    title: two\n    status: ready\n`;
   let forced: Promise<Said> | undefined;
-  await withSpecLock(at(".git/lodestar/spec.lock"), 1000, async () => {
+  await withSpecLock(at(".git/lodestar/spec.lock"), 1000, { now: () => Date.now() }, async () => {
     forced = here.call(["init", "--force", "--json"]);
     // The section is written before the spec: whoever does not wait has replaced it soon after.
     while (!existsSync(at("AGENTS.md"))) await Bun.sleep(1);

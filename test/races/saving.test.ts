@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import {
   appendFileSync,
   existsSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -279,6 +280,36 @@ test(
     await appending;
     expect(Object.keys(here.file()).sort()).toEqual(["M", ...Array.from({ length: 16 }, (_, i) => `T${two(i + 1)}`)]);
     expect((await here.ok("task list --limit 100")).count).toBe(17);
+  },
+  LONG,
+);
+
+test(
+  "S3: those who wait for the lock are served in the order in which they came, and leave no trace",
+  async () => {
+    using here = await fleet();
+    const ids = Array.from({ length: 12 }, (_, i) => `T${two(i)}`);
+    here.tasks(["HOLDER", ...ids]);
+    const holder = await stoppedAt(here, "before-rename", "task update HOLDER --priority 1");
+    const queue = join(here.path, ".git/lodestar/spec.lock.queue");
+    const waiting: Promise<unknown>[] = [];
+    for (const id of ids) {
+      waiting.push(here.ok(`task update ${id} --priority 1`));
+      // One that is already gone and has not been seen for long: it must not hold up those behind it.
+      if (id === "T05") {
+        writeFileSync(join(queue, "000000000000001-dead"), "");
+        utimesSync(join(queue, "000000000000001-dead"), 1, 1);
+      }
+      await until(`${id} has its place`, () => existsSync(queue) && readdirSync(queue).length >= waiting.length);
+    }
+    await holder.goOn();
+    await Promise.all(waiting);
+    const { events } = await here.ok("events --since 0 --type task.updated --limit 1000");
+    const served = events.map(({ task_id }: { task_id: string }) => task_id).filter((id: string) => id !== "HOLDER");
+    expect([...served].sort()).toEqual(ids);
+    // How eagerly each tries goes by its place, which lets one pass its neighbour, and no more than that.
+    for (const [i, id] of ids.entries()) expect(Math.abs(served.indexOf(id) - i)).toBeLessThan(6);
+    expect(readdirSync(queue)).toEqual([]);
   },
   LONG,
 );

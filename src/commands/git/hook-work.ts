@@ -16,7 +16,7 @@ import { tryParse } from "../../spec/parse.ts";
 import { isMapping, readTask } from "../../spec/schema.ts";
 import type { Context } from "../context.ts";
 import { isSameKey, lookWith } from "../look.ts";
-import { heal } from "../outcome.ts";
+import { HEAL_PATIENCE, heal } from "../outcome.ts";
 import { dropNote, leaveNote } from "./hook-note.ts";
 
 interface Done {
@@ -186,7 +186,7 @@ async function bringInStep(context: Context): Promise<Done> {
     const key = before?.header()?.key;
     const isChanged = key !== context.spec.key();
     const unblocked = before === undefined || !isChanged ? [] : await newlyClaimable(context, before);
-    const written = await heal(context);
+    const written = await heal(context, HEAL_PATIENCE);
     return {
       ...(written.length === 0 ? {} : { written: [...written] }),
       ...(unblocked.length === 0 ? {} : { unblocked }),

@@ -11,7 +11,7 @@ import { removeIndex, SpecIndex } from "../../spec/index.ts";
 import { lockDamage } from "../../spec/lock.ts";
 import type { Context } from "../context.ts";
 import { look } from "../look.ts";
-import { heal, isHeld, missingEdit } from "../outcome.ts";
+import { HEAL_PATIENCE, heal, isHeld, missingEdit } from "../outcome.ts";
 import { type Check, temporaryFiles } from "./examine.ts";
 
 export interface Repaired {
@@ -159,7 +159,7 @@ async function mendIndex(context: Context): Promise<string[]> {
 /** The outbox, and beyond it every outcome that this branch's spec lacks and should have (T2). */
 async function mendOutcomes(context: Context): Promise<string[]> {
   if ((await context.runtimeIfAny()) === undefined) return [];
-  const written = new Set(await heal(context));
+  const written = new Set(await heal(context, HEAL_PATIENCE));
   const { schedule } = await look(context, "write");
   const branch = context.branch();
   const differing = [...schedule.differing()].flatMap(({ known }) => known ?? []);

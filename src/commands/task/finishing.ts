@@ -47,7 +47,10 @@ const ROUNDS = 100;
  */
 export async function finishTasks(context: Context, finishing: Finishing): Promise<Outcomes> {
   try {
-    return await context.spec.locked((session) => commitAndWrite(context, session, finishing));
+    // What needs no lock is done before it is taken and after it is given back: others wait for it.
+    const runtime = await context.runtime();
+    const finished = await context.spec.locked((session) => commitAndWrite(context, session, runtime, finishing));
+    return { finished: await withStatus(context, finished) };
   } catch (error) {
     // `done` of a held task works while the spec is unreadable; everything else rests on what the spec says.
     if (!isSpecTrouble(error) || finishing.change !== "done") throw error;
@@ -55,8 +58,12 @@ export async function finishTasks(context: Context, finishing: Finishing): Promi
   }
 }
 
-async function commitAndWrite(context: Context, session: SpecSession, finishing: Finishing): Promise<Outcomes> {
-  const runtime = await context.runtime();
+async function commitAndWrite(
+  context: Context,
+  session: SpecSession,
+  runtime: RuntimeStore,
+  finishing: Finishing,
+): Promise<readonly Finished[]> {
   for (let round = 0; round < ROUNDS; round += 1) {
     const seen = await lookWith(context, await session.index(), runtime, "write", finishing.agent_id);
     const steps = await decide(context, seen, finishing);
@@ -66,7 +73,7 @@ async function commitAndWrite(context: Context, session: SpecSession, finishing:
     fault("after-runtime-commit");
     const finished = accepted(result, finishing.agent_id, seen);
     await writeSpec(context, session, runtime, finished, finishing.change);
-    return { finished: await withStatus(context, finished) };
+    return finished;
   }
   throw new LodestarError("BUSY", "The tasks keep changing while their outcome is recorded.");
 }
