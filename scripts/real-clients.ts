@@ -1,7 +1,7 @@
 /**
  * Tries the compiled program with programs of others, from npm, pinned, in a scratch folder: MCP's Inspector and conformance suite, and
- * the coding agents that `lodestar setup` writes for, three of them also at work, with a stand-in for their model. Needs npm and its
- * registry for the first run, and no account.
+ * the coding agents that `lodestar setup` writes for, at work with a stand-in for their model. Needs npm and its registry for the first
+ * run, and no account.
  *
  *   bun run test:clients                        all of them
  *   bun run test:clients --scratch DIR          keeps what is installed, for the next run
@@ -13,7 +13,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, 
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { build } from "../build.ts";
-import { standInModel } from "./stand-in-model.ts";
+import { type Plan, standInModel } from "./stand-in-model.ts";
 
 const PINS = {
   inspector: "@modelcontextprotocol/inspector@2.12.0",
@@ -145,7 +145,7 @@ async function conformance(bins: string): Promise<void> {
 }
 
 /** Asks a coding agent which servers it knows, in a repository that was set up for it and that it trusts. */
-function agent(name: keyof typeof AT_WORK | "gemini" | "opencode", trust: (path: string) => void) {
+function agent(name: keyof typeof AT_WORK, trust: (path: string) => void) {
   return async (bins: string): Promise<void> => {
     const path = repository();
     const before = run([join(bins, name), "mcp", "list"], path).said;
@@ -165,7 +165,7 @@ function agent(name: keyof typeof AT_WORK | "gemini" | "opencode", trust: (path:
       !/\blodestar mcp serve|lodestar \(local/.test(after),
       after,
     );
-    if (name === "claude" || name === "codex" || name === "copilot") await atWork(name, bins);
+    await atWork(name, bins);
   };
 }
 
@@ -193,19 +193,23 @@ interface AtWork {
   readonly line: readonly string[];
   readonly env: (url: string) => Record<string, string>;
   readonly config?: (path: string, url: string) => readonly [file: string, text: string];
+  /** It has no hook for the end of a turn. */
+  readonly stopsUnasked?: true;
 }
-const AT_WORK: Readonly<Record<"claude" | "codex" | "copilot", AtWork>> = {
+const AT_WORK: Readonly<Record<"claude" | "codex" | "copilot" | "gemini" | "opencode", AtWork>> = {
   claude: {
-    line: ["-p", "Write a file", "--permission-mode", "acceptEdits"],
+    line: ["-p", "Work", "--permission-mode", "acceptEdits", "--allowedTools", "mcp__lodestar"],
     env: (url) => ({
       ANTHROPIC_BASE_URL: url,
       ANTHROPIC_API_KEY: "none",
       CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+      // Else the model is told the names of a server's tools alone, and has to ask for the rest.
+      ENABLE_TOOL_SEARCH: "false",
     }),
   },
   codex: {
     // Its hooks are run once a person has looked at them; here that is the repository made above.
-    line: ["exec", "--dangerously-bypass-hook-trust", "--sandbox", "workspace-write", "Write a file"],
+    line: ["exec", "--dangerously-bypass-hook-trust", "--sandbox", "workspace-write", "Work"],
     env: () => ({ STAND_IN_KEY: "none" }),
     config: (path, url) => [
       ".codex/config.toml",
@@ -222,7 +226,7 @@ trust_level = "trusted"
     ],
   },
   copilot: {
-    line: ["-p", "Write a file", "--allow-all-tools"],
+    line: ["-p", "Work", "--allow-all-tools"],
     env: (url) => ({
       COPILOT_PROVIDER_BASE_URL: `${url}/v1`,
       COPILOT_PROVIDER_TYPE: "openai",
@@ -232,18 +236,69 @@ trust_level = "trusted"
     }),
     config: (path) => [".copilot/config.json", JSON.stringify({ trustedFolders: [path] })],
   },
+  gemini: {
+    // Any model that it does not choose by asking another one first.
+    line: ["-p", "Work", "--yolo", "--model", "gemini-3.1-pro-preview"],
+    env: (url) => ({ GOOGLE_GEMINI_BASE_URL: url, GEMINI_API_KEY: "none", GEMINI_CLI_TRUST_WORKSPACE: "true" }),
+    // With a base URL alone it looks for a login of another kind, which it then does not know.
+    config: () => [".gemini/settings.json", JSON.stringify({ security: { auth: { selectedType: "gemini-api-key" } } })],
+  },
+  opencode: {
+    line: ["run", "--model", "stand_in/m", "Work"],
+    env: () => ({}),
+    config: (_path, url) => [
+      ".config/opencode/opencode.json",
+      JSON.stringify({
+        provider: {
+          stand_in: {
+            npm: "@ai-sdk/openai-compatible",
+            name: "stand-in",
+            options: { baseURL: `${url}/v1`, apiKey: "none" },
+            models: { m: { name: "m" } },
+          },
+        },
+      }),
+    ],
+    stopsUnasked: true,
+  },
 };
 
-/** Has the agent write into another agent's path locks: it hears who it is, and why not. */
+const idIn = (heard: string): string | undefined => /You are (A\w{8})\b/.exec(heard)?.[1];
+
+/**
+ * What the model does: it edits inside another agent's locks, joins, takes a task, edits inside its own, means to stop while it holds the
+ * task, and finishes it. What it needs to know it has from what it was told.
+ */
+function planOf(locked: string, free: string, stopsUnasked: boolean): Plan {
+  return (answers, heard) => {
+    const agent_id = idIn(heard);
+    const [, token] = /fencing_token\W+(\d+)/.exec(heard) ?? [];
+    const finish = { tool: "task_done", given: { agent_id, task_id: "B", fencing_token: Number(token) } };
+    const isTold = stopsUnasked || heard.includes("You still hold B");
+    const steps = [
+      { write: locked },
+      { tool: "agent_join", given: { agent_id } },
+      { tool: "task_next", given: { agent_id, claim: true } },
+      { write: free },
+      isTold ? finish : undefined,
+    ];
+    return steps[answers];
+  };
+}
+
+/** Has the agent work beside another one that holds task A: it hears who it is, is kept out of the other's files, and does task B. */
 async function atWork(name: keyof typeof AT_WORK, bins: string): Promise<void> {
   const path = repository();
   run(["lodestar", "task", "update", "A", "--add-lock", "src/auth/**"], path);
+  run(["lodestar", "task", "create", "--id", "B", "--title", "Search", "--lock", "src/search/**"], path);
   run(["lodestar", "agent", "join", "--id", "BEN"], path);
   run(["lodestar", "task", "claim", "A", "--agent", "BEN"], path);
   run(["lodestar", "setup", name], path);
-  const file = join(path, "src", "auth", "x.ts");
-  const model = standInModel(file);
-  const { line, env, config } = AT_WORK[name];
+  const locked = join(path, "src", "auth", "x.ts");
+  const free = join(path, "src", "search", "x.ts");
+  for (const file of [locked, free]) mkdirSync(dirname(file), { recursive: true });
+  const { line, env, config, stopsUnasked = false } = AT_WORK[name];
+  const model = standInModel(planOf(locked, free, stopsUnasked));
   if (config !== undefined) {
     const [where, text] = config(path, model.url);
     write(join(home, where), text);
@@ -259,9 +314,25 @@ async function atWork(name: keyof typeof AT_WORK, bins: string): Promise<void> {
   const said = `${await new Response(child.stdout).text()}${await new Response(child.stderr).text()}`;
   await child.exited;
   model.stop();
-  tell(name, "at work: the session's brief reaches the model", /You are A\w{8}/.test(model.heard()), said);
-  const isRefused = model.heard().includes("held by BEN") && !existsSync(file);
-  tell(name, "at work: an edit inside another agent's locks is refused, and the model hears why", isRefused, said);
+  const heard = model.heard();
+  const id = idIn(heard);
+  const { data } = JSON.parse(run(["lodestar", "task", "show", "B", "--json"], path).said);
+  const { data: known } = JSON.parse(run(["lodestar", "agent", "list", "--json"], path).said);
+  const seen: readonly (readonly [what: string, isSo: boolean])[] = [
+    ["the session's brief reaches the model", id !== undefined],
+    ["the instructions reach the model", heard.includes("## Working with Lodestar")],
+    [
+      "an edit inside another agent's locks is refused, and the model hears why",
+      heard.includes("held by BEN") && !existsSync(locked),
+    ],
+    ["an edit inside its own locks is made", existsSync(free)],
+    ["it takes a task and finishes it over MCP", data.status === "done" && data.completed_by === id],
+    ["over MCP it is who the hooks say it is, and nobody else", known.count === 2],
+    ...(stopsUnasked
+      ? []
+      : [["who stops while holding a task is reminded", heard.includes("You still hold B")] as const]),
+  ];
+  for (const [what, isSo] of seen) tell(name, `at work: ${what}`, isSo, said);
 }
 
 const CHECKS: Readonly<Record<Name, (bins: string) => Promise<void>>> = {
@@ -306,6 +377,6 @@ for (const [name, check] of Object.entries(CHECKS) as [Name, (bins: string) => P
   }
   await check(join(folder, "node_modules", ".bin"));
 }
-for (const [client, what, result] of rows) console.log(`${client.padEnd(42)} ${what.padEnd(78)} ${result}`);
+for (const [client, what, result] of rows) console.log(`${client.padEnd(42)} ${what.padEnd(84)} ${result}`);
 if (kept === undefined) rmSync(scratch, { recursive: true, force: true });
 process.exit(failed ? 1 : 0);

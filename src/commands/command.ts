@@ -49,6 +49,8 @@ export interface Command<I extends TSchema = TSchema, O extends TSchema = TSchem
   readonly files: readonly string[];
   /** For a command that writes: twice the same call leaves what one leaves. */
   readonly idempotent: boolean;
+  /** For a tool that writes: may overwrite or take away what somebody wrote. Clients that ask a person ask about these. */
+  readonly destructive: boolean;
   /** Text fields that may be read from standard input (`-`) or from `--<option>-file`. */
   readonly long_text: readonly string[];
   readonly input: I;
@@ -108,6 +110,7 @@ type Defaulted =
   | "hidden"
   | "files"
   | "idempotent"
+  | "destructive"
   | "long_text"
   | "examples"
   | "errors"
@@ -132,6 +135,7 @@ export function command<I extends TSchema, O extends TSchema>(definition: Defini
     hidden: [],
     files: [],
     idempotent: false,
+    destructive: false,
     long_text: [],
     examples: [],
     errors: [],

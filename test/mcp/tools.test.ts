@@ -27,16 +27,20 @@ test("there are at most 14, and what a client gets for tools/list stays under 8 
 });
 
 test.each(tools.map((tool) => [tool.name, tool] as const))(
-  "%s: its schema is one, closed, and offers only fields that a command of it has",
+  "%s: its schema is one, and offers only fields that a command of it has",
   (_name, { listing, commands }) => {
     const ajv = new Ajv({ strict: false });
     expect(ajv.validateSchema(listing.inputSchema)).toBe(true);
-    expect(listing.inputSchema.additionalProperties).toBe(false);
     const known = commands.flatMap(({ input }) => Object.keys(input.properties));
     for (const name of Object.keys(listing.inputSchema.properties)) if (name !== "do") expect(known).toContain(name);
     for (const name of listing.inputSchema.required ?? [])
       for (const { input } of commands) expect(input.required).toContain(name);
-    expect(listing.annotations.readOnlyHint === true).toBe(commands.every(({ effect }) => effect === "read"));
+    const isReading = commands.every(({ effect }) => effect === "read");
+    expect(listing.annotations.readOnlyHint === true).toBe(isReading);
+    const isGentle = !isReading && !commands.some(({ destructive }) => destructive);
+    expect(listing.annotations.destructiveHint === false).toBe(isGentle);
+    expect(listing.annotations.openWorldHint === false).toBe(isGentle);
+    expect(() => callOf({ name: "", commands, listing }, { of_no_command: 1 })).toThrow("not known");
     for (const command of commands) {
       for (const name of [...command.files, ...command.hidden, ...command.tool_omits])
         expect(() => callOf({ name: "", commands: [command], listing }, { [name]: "x" })).toThrow("not known");
@@ -45,6 +49,22 @@ test.each(tools.map((tool) => [tool.name, tool] as const))(
     }
   },
 );
+
+test("a person need not be asked about a task's loop, but about what overwrites or deletes", () => {
+  const gentle = tools.filter(({ listing }) => listing.annotations.destructiveHint === false).map(({ name }) => name);
+  expect(gentle.sort()).toEqual(
+    [
+      "agent_join",
+      "msg_inbox",
+      "msg_send",
+      "task_claim",
+      "task_done",
+      "task_next",
+      "task_release",
+      "task_verify",
+    ].sort(),
+  );
+});
 
 describe("a call that nobody wants any more", () => {
   test.each([

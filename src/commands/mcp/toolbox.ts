@@ -21,9 +21,19 @@ export interface Listing {
     readonly type: "object";
     readonly properties: Readonly<Record<string, object>>;
     readonly required?: string[];
-    readonly additionalProperties: false;
   };
-  readonly annotations: { readonly readOnlyHint?: true; readonly idempotentHint?: true };
+  readonly annotations: Annotations;
+}
+
+/**
+ * What clients go by when they decide whether to ask a person. Left out, a tool that writes counts as destructive and as reaching out to
+ * the world: then Codex refuses it where there is nobody to ask.
+ */
+interface Annotations {
+  readonly readOnlyHint?: true;
+  readonly idempotentHint?: true;
+  readonly destructiveHint?: false;
+  readonly openWorldHint?: false;
 }
 
 /** The argument that chooses among the commands of one tool. */
@@ -79,8 +89,6 @@ function toolOf(main: AnyCommand, joined: readonly AnyCommand[]): Tool {
   }
   const required = requiredOf(main).filter((name) => joined.every((command) => requiredOf(command).includes(name)));
   const name = main.name.replaceAll(".", "_");
-  const reads = commands.every(({ effect }) => effect === "read");
-  const idempotent = commands.every((command) => command.effect === "read" || command.idempotent);
   return {
     name,
     commands,
@@ -91,10 +99,18 @@ function toolOf(main: AnyCommand, joined: readonly AnyCommand[]): Tool {
         type: "object",
         properties,
         ...(required.length === 0 ? {} : { required }),
-        additionalProperties: false,
       },
-      annotations: reads ? { readOnlyHint: true } : idempotent ? { idempotentHint: true } : {},
+      annotations: annotationsOf(commands),
     },
+  };
+}
+
+function annotationsOf(commands: readonly AnyCommand[]): Annotations {
+  const writing = commands.filter(({ effect }) => effect !== "read");
+  if (writing.length === 0) return { readOnlyHint: true };
+  return {
+    ...(writing.every(({ idempotent }) => idempotent) ? { idempotentHint: true } : {}),
+    ...(writing.some(({ destructive }) => destructive) ? {} : { destructiveHint: false, openWorldHint: false }),
   };
 }
 

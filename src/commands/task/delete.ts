@@ -14,6 +14,7 @@ export default command({
     "Sets the status to `deleted` and ends a lease on it. Refused while other tasks depend on it, unless --cascade deletes those too. Dependents of a task that was verified before are not blocked by its deletion. `task reopen` brings it back.",
   tool: "task.update",
   idempotent: true,
+  destructive: true,
   positional: ["task_id"],
   options: { agent_id: "agent" },
   input: Shape({

@@ -83,6 +83,7 @@ export default command({
   explain:
     "Reads YAML or JSON: {defaults?, tasks}, where tasks is a mapping of ids as in spec.yaml or a list. A task without id gets one; `ref` names it within the file, so that others can depend on it. `prd: {source, refs: ['#section'], excerpt}` cites a product document: the sections are frozen as they are now, unless they carry a hash from before. Everything is checked before anything is written: ids, dependencies, circles. For ids that exist: --on-existing error (default), skip, or update (planning fields only; an outcome is never touched).",
   tool: true,
+  destructive: true,
   tool_omits: ["text"],
   tool_bare: ["dry_run", "on_existing"],
   positional: ["file"],

@@ -24,6 +24,7 @@ export default command({
   tool_omits: ["feature"],
   tool_bare: ["title", "status", "add_label", "remove_label", "remove_dep", "remove_lock"],
   idempotent: true,
+  destructive: true,
   positional: ["task_id"],
   aliases: { title: "t", description: "d", priority: "p", status: "s" },
   options: { accept: "accept", agent_id: "agent" },
