@@ -1,8 +1,8 @@
 import type { AnyCommand } from "../commands/command.ts";
 import { check } from "../core/check.ts";
 import { LodestarError } from "../core/errors.ts";
+import { didYouMean, nearest } from "../core/nearest.ts";
 import { parseTtl } from "../core/time.ts";
-import { didYouMean, nearest } from "./nearest.ts";
 import {
   argumentsOf,
   entriesOf,

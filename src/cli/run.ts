@@ -3,15 +3,15 @@ import { type AnyCommand, command as define, type NextAction, type Raw, type Res
 import type { Context } from "../commands/context.ts";
 import type { EnvelopeAction } from "../commands/envelope.ts";
 import { type Answer, execute, refusal } from "../commands/execute.ts";
+import { chooseFields, pick, type Refuse, readFields } from "../commands/fields.ts";
 import type { ServedCall } from "../commands/serving.ts";
 import { LodestarError } from "../core/errors.ts";
+import { didYouMean, nearest } from "../core/nearest.ts";
 import { Shape } from "../core/schema.ts";
 import { VERSION } from "../core/version.ts";
 import type { View } from "../core/view.ts";
-import { chooseFields, pick, readFields } from "./fields.ts";
 import type { Io } from "./io.ts";
 import { commandLine } from "./line.ts";
-import { didYouMean, nearest } from "./nearest.ts";
 import { fieldNames } from "./options.ts";
 import { type Globals, mentions, type Parsed, parse, spoken, usage } from "./parse.ts";
 import type { People } from "./people.ts";
@@ -225,9 +225,14 @@ async function showHelp(
   });
 }
 
+const noField =
+  ({ name }: AnyCommand): Refuse =>
+  (message, details) =>
+    usage(`--fields: ${message}`, name, { option: "--fields", ...details });
+
 async function runCommand(command: AnyCommand, parsed: Parsed, face: Face, io: Io, house: House): Promise<number> {
   const { globals } = parsed;
-  const paths = globals.fields === undefined ? undefined : readFields(command, globals.fields);
+  const paths = globals.fields === undefined ? undefined : readFields(command, globals.fields, noField(command));
   const input = await readSources(command, parsed, io);
   const place = {
     cwd: io.cwd,

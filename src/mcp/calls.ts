@@ -1,6 +1,7 @@
 import type { CallToolResult, Server } from "@modelcontextprotocol/server";
 import type { AnyCommand } from "../commands/command.ts";
 import { type Answer, execute, refusal } from "../commands/execute.ts";
+import { chooseFields } from "../commands/fields.ts";
 import { actionOf, callOf, type Tool } from "../commands/mcp/toolbox.ts";
 import type { ServedCall, Serving } from "../commands/serving.ts";
 import type { Log } from "./log.ts";
@@ -89,8 +90,9 @@ export async function callTool(
 ): Promise<CallToolResult> {
   let answer: Answer;
   try {
-    const { command, input } = callOf(tool, given);
+    const { command, input, paths } = callOf(tool, given);
     answer = await run(house, session, command, input, signal);
+    if (answer.ok && paths !== undefined) answer = { ...answer, data: chooseFields(answer.data, command.items, paths) };
   } catch (cause) {
     answer = refusal(cause);
   }

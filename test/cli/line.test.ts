@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { commandLine } from "../../src/cli/line.ts";
-import { nearest, slips } from "../../src/cli/nearest.ts";
 import { parse } from "../../src/cli/parse.ts";
+import { nearest, slips } from "../../src/core/nearest.ts";
 import { quote } from "../../src/core/shell.ts";
 import { claim, done } from "./house.ts";
 

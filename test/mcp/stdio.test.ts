@@ -117,6 +117,38 @@ test("the spec may change between two calls, and the planes may come to be after
   expect(await agent.ok("task_list")).toMatchObject({ tasks: [{ id: "C" }] });
 });
 
+test("lists leave only the fields that are asked for, and what is needed to go on", async () => {
+  using here = await fleet();
+  here.tasks(["A", "B"]);
+  await here.join("ADA");
+  await using agent = await stdioClient(here, { LODESTAR_AGENT: "ADA" });
+  const text = async (name: string, given: Record<string, unknown>) => {
+    const { content, structuredContent } = await agent.client.callTool({ name, arguments: given });
+    expect(JSON.parse((content as { text: string }[])[0]?.text ?? "")).toEqual(structuredContent);
+    return structuredContent;
+  };
+  const page = await text("task_list", { fields: "id, status", limit: 1 });
+  expect(page).toEqual({ tasks: [{ id: "A", status: "ready" }], count: 1, cursor: expect.any(String) });
+  await agent.ok("msg_send", { to: "task:A", text: "Hello" });
+  for (const given of [{ do: "inbox" }, { do: "thread", task_id: "A" }])
+    for (const message of (await agent.ok("msg_inbox", { ...given, fields: "text" })).messages)
+      expect(Object.keys(message)).toEqual(["text"]);
+  const { events } = await agent.ok("events", { fields: "type,data.severity" });
+  expect(events[0]).toEqual({ type: "agent.joined", data: {} });
+  await agent.ok("task_next", { claim: true });
+  expect(await agent.ok("task_list", { mine: true, fields: "claimed_by.agent_id" })).toEqual({
+    tasks: [{ claimed_by: { agent_id: "ADA" } }],
+    count: 1,
+  });
+  const { message, details } = await agent.refused("USAGE", "task_list", { fields: "id,titel" });
+  expect(message).toBe('task_list: fields is wrong: there is no field "titel". Did you mean "title"?');
+  expect(details.fields).toContain("title");
+  for (const fields of [7, ["id"], "", null]) await agent.refused("USAGE", "task_list", { fields });
+  // No lists, or short ones.
+  await agent.refused("USAGE", "task_show", { task_id: "A", fields: "id" });
+  await agent.refused("USAGE", "events", { do: "wait", conditions: ["task.done:A"], fields: "event" });
+});
+
 describe("what a tool does not offer is refused:", () => {
   const cases: readonly (readonly [string, string, Record<string, unknown>])[] = [
     ["a file of the machine", "task_import", { file: "/etc/passwd" }],

@@ -1,6 +1,7 @@
 import { LodestarError } from "../../core/errors.ts";
-import { AgentId, LeaseId, TaskId, Token } from "../../core/schema.ts";
+import { AgentId, LeaseId, TaskId, Text, Token } from "../../core/schema.ts";
 import type { AnyCommand } from "../command.ts";
+import { readFields } from "../fields.ts";
 
 /** Name of a command → its value, loaded when asked for. */
 export type Registry = Readonly<Record<string, () => Promise<{ readonly default: AnyCommand }>>>;
@@ -38,6 +39,12 @@ interface Annotations {
 
 /** The argument that chooses among the commands of one tool. */
 const CHOICE = "do";
+
+/** The argument that leaves only some fields of each item, as `--fields` does, and of which lists: those that may be long, and so have a limit. */
+const FIELDS = "fields";
+const FIELDS_NODE: Node = Text({ description: "Only these of each, as a,b.c" });
+const mayBeLong = ({ items, input }: AnyCommand): boolean =>
+  items !== undefined && Object.hasOwn((input as Node).properties ?? {}, "limit");
 
 interface Node {
   readonly type?: string;
@@ -120,11 +127,12 @@ const requiredOf = (command: AnyCommand): readonly string[] => (command.input as
 
 /** The fields that a tool has: no files of this machine, no streams, nothing that is there for old scripts only. */
 function offered(command: AnyCommand): [string, Node][] {
-  return Object.entries((command.input as Node).properties ?? {}).filter(
+  const own = Object.entries((command.input as Node).properties ?? {}).filter(
     ([name]) =>
       ![...command.files, ...command.hidden, ...command.tool_omits].includes(name) &&
       command.stream?.asked({ [name]: true }) !== true,
   );
+  return mayBeLong(command) ? [...own, [FIELDS, FIELDS_NODE]] : own;
 }
 
 /** The field without what only the check needs: `execute` checks every call against the command's own schema. */
@@ -155,21 +163,26 @@ function inWordsOfFields(command: AnyCommand, description: string): string {
 const isSameKind = (a: object, b: object): boolean =>
   Bun.deepEquals({ ...a, description: undefined }, { ...b, description: undefined });
 
+/** What a call of a tool means. */
+interface ToolCall {
+  readonly command: AnyCommand;
+  readonly input: Record<string, unknown>;
+  /** What to leave of each item of the answer; `undefined`: everything. */
+  readonly paths: readonly (readonly string[])[] | undefined;
+}
+
 /**
- * The command that a call of a tool means, and its input.
+ * The command that a call of a tool means, its input, and what is wanted of its answer.
  *
- * @throws LodestarError `USAGE` for an argument that this command does not offer.
+ * @throws LodestarError `USAGE` for an argument that this command does not offer, or a field that its answer cannot have.
  */
-export function callOf(
-  tool: Tool,
-  given: Readonly<Record<string, unknown>>,
-): { readonly command: AnyCommand; readonly input: Record<string, unknown> } {
+export function callOf(tool: Tool, given: Readonly<Record<string, unknown>>): ToolCall {
   const [main] = tool.commands;
   const { [CHOICE]: choice, ...input } = tool.commands.length > 1 ? given : { ...given, [CHOICE]: undefined };
   const command = choice === undefined ? main : tool.commands.find((each) => choiceOf(each) === choice);
   if (command === undefined) {
     const known = tool.commands.map(choiceOf);
-    throw refused(tool, CHOICE, `must be one of ${known.join(", ")}`);
+    throw refused(tool, CHOICE, `must be one of ${known.join(", ")}.`);
   }
   const names = offered(command).map(([name]) => name);
   const strange =
@@ -178,14 +191,21 @@ export function callOf(
       : Object.keys(input).find((name) => !names.includes(name));
   if (strange !== undefined) {
     const by = command === main ? "" : ` by ${CHOICE}: ${choiceOf(command)}`;
-    throw refused(tool, strange, `is not known here${by}; known: ${names.join(", ")}`);
+    throw refused(tool, strange, `is not known here${by}; known: ${names.join(", ")}.`);
   }
-  return { command, input };
+  if (!mayBeLong(command)) return { command, input, paths: undefined };
+  const { [FIELDS]: fields, ...rest } = input;
+  if (fields === undefined) return { command, input, paths: undefined };
+  if (typeof fields !== "string") throw refused(tool, FIELDS, "must be a text, such as id,title.");
+  const paths = readFields(command, fields, (message, details) =>
+    refused(tool, FIELDS, `is wrong: ${message}`, details),
+  );
+  return { command, input: rest, paths };
 }
 
-function refused(tool: Tool, field: string, message: string): LodestarError {
-  return new LodestarError("USAGE", `${tool.name}: ${field} ${message}.`, {
-    details: { issues: [{ field, message }] },
+function refused(tool: Tool, field: string, message: string, details: object = {}): LodestarError {
+  return new LodestarError("USAGE", `${tool.name}: ${field} ${message}`, {
+    details: { issues: [{ field, message }], ...details },
     hint: `See the input schema of ${tool.name}.`,
   });
 }

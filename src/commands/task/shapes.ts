@@ -141,5 +141,5 @@ const claimFields = {
 /** The answer for one granted lease. */
 export const ClaimShape = Shape(claimFields);
 
-export const NoteText = Text({ maxLength: 65_536, description: "Posted to the task's thread as a handoff" });
+export const NoteText = Text({ maxLength: 65_536, description: "Handoff for the task's thread" });
 export const Details = Dictionary(Text(), Unknown());

@@ -1,6 +1,6 @@
-import type { AnyCommand } from "../commands/command.ts";
-import { didYouMean, nearest } from "./nearest.ts";
-import { usage } from "./parse.ts";
+import type { LodestarError } from "../core/errors.ts";
+import { didYouMean, nearest } from "../core/nearest.ts";
+import type { AnyCommand } from "./command.ts";
 
 /** These stay beside the chosen fields: without them a page of results cannot be understood. */
 const STAY = ["count", "cursor", "total_claimable"];
@@ -32,11 +32,14 @@ function propertiesOf(node: Node): Map<string, Node[]> | undefined {
   return found;
 }
 
+/** What to say of a name that the answer cannot have, in the words of whoever asked. */
+export type Refuse = (message: string, details: { readonly fields: readonly string[] }) => LodestarError;
+
 /**
- * Reads `--fields id,claimed_by.agent_id` as paths, and refuses a name that the command's answer cannot have: before it
- * runs, so that a slip never costs a write.
+ * Reads `id,claimed_by.agent_id` as paths, and refuses a name that the command's answer cannot have: before it runs, so that a
+ * slip never costs a write.
  */
-export function readFields(command: AnyCommand, text: string): string[][] {
+export function readFields(command: AnyCommand, text: string, refuse: Refuse): string[][] {
   const paths = text.split(",").map((path) => path.trim().split("."));
   const output: Node = command.output;
   const items = command.items === undefined ? undefined : propertiesOf(output)?.get(command.items);
@@ -53,10 +56,8 @@ export function readFields(command: AnyCommand, text: string): string[][] {
       if (next.length === 0 && !stays) {
         const names = known.flatMap((properties) => [...(properties?.keys() ?? [])]);
         const suggestions = nearest(name, names);
-        throw usage(`--fields: there is no field "${path.join(".")}".${didYouMean(suggestions)}`, command.name, {
-          option: "--fields",
-          fields: [...new Set(names)],
-        });
+        const message = `there is no field "${path.join(".")}".${didYouMean(suggestions)}`;
+        throw refuse(message, { fields: [...new Set(names)] });
       }
       nodes = next;
     }

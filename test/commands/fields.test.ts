@@ -1,13 +1,16 @@
 import { describe, expect, test } from "bun:test";
-import { chooseFields, readFields } from "../../src/cli/fields.ts";
+import { chooseFields, readFields } from "../../src/commands/fields.ts";
 import next from "../../src/commands/task/next.ts";
+import { LodestarError } from "../../src/core/errors.ts";
 
-describe("--fields of a command that answers a list or something else", () => {
-  const paths = readFields(next, "task_id,id,context.title");
+const refuse = (message: string) => new LodestarError("USAGE", message);
+
+describe("choosing fields of a command that answers a list or something else", () => {
+  const paths = readFields(next, "task_id,id,context.title", refuse);
 
   test("names the fields of both", () => {
     expect(paths).toEqual([["task_id"], ["id"], ["context", "title"]]);
-    expect(() => readFields(next, "task_ids")).toThrow('Did you mean "task_id"?');
+    expect(() => readFields(next, "task_ids", refuse)).toThrow('Did you mean "task_id"?');
   });
 
   test("chooses from each item of the list", () => {
