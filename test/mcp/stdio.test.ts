@@ -135,11 +135,6 @@ test("lists leave only the fields that are asked for, and what is needed to go o
       expect(Object.keys(message)).toEqual(["text"]);
   const { events } = await agent.ok("events", { fields: "type,data.severity" });
   expect(events[0]).toEqual({ type: "agent.joined", data: {} });
-  await agent.ok("task_next", { claim: true });
-  expect(await agent.ok("task_list", { mine: true, fields: "claimed_by.agent_id" })).toEqual({
-    tasks: [{ claimed_by: { agent_id: "ADA" } }],
-    count: 1,
-  });
   const { message, details } = await agent.refused("USAGE", "task_list", { fields: "id,titel" });
   expect(message).toBe('task_list: fields is wrong: there is no field "titel". Did you mean "title"?');
   expect(details.fields).toContain("title");
