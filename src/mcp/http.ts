@@ -3,7 +3,7 @@ import { WebStandardStreamableHTTPServerTransport } from "@modelcontextprotocol/
 import type { Context } from "../commands/context.ts";
 import { isLoopback, type Listening, listeningOf } from "../commands/mcp/listening.ts";
 import { LodestarError } from "../core/errors.ts";
-import { MINUTE, SECOND } from "../core/time.ts";
+import { MINUTE, type Millis, SECOND } from "../core/time.ts";
 import { type House, newSession, type Session } from "./calls.ts";
 import { Line, Replay } from "./return.ts";
 import { serverOf } from "./server.ts";
@@ -18,7 +18,7 @@ const SILENCE = 60 * MINUTE;
 /** Requests that one address may make in a second, and in a burst: far above what agents do. */
 const RATE = 200;
 const BURST = 1000;
-/** A connection on which nothing comes or goes for so long is closed. */
+/** A connection on which no request becomes whole, or nothing of an answer goes out, for so long is closed. */
 const SILENT_CONNECTION = 45 * SECOND;
 /** Addresses whose rate is remembered. */
 const MOST_ADDRESSES = 1024;
@@ -31,11 +31,19 @@ interface Open {
   spoke: number;
 }
 
-/** Serves many sessions at `/mcp` until the process is told to stop. */
-export async function serveHttp(house: House, place: Pick<Context, "cwd" | "env">): Promise<void> {
+/**
+ * Serves many sessions at `/mcp` until the process is told to stop.
+ *
+ * @param silence how long a connection may be silent; whole seconds, and tests are in more of a hurry than clients.
+ */
+export async function serveHttp(
+  house: House,
+  place: Pick<Context, "cwd" | "env">,
+  silence: Millis = SILENT_CONNECTION,
+): Promise<void> {
   const listening = listeningOf(house.input, place);
   const door = new Door(house, listening);
-  const server = listen(listening, (request, address) => door.answer(request, address));
+  const server = listen(listening, silence, (request, address) => door.answer(request, address));
   const { hostname, port } = server;
   door.port = port ?? listening.port;
   const host = hostname?.includes(":") === true ? `[${hostname}]` : hostname;
@@ -50,14 +58,14 @@ export async function serveHttp(house: House, place: Pick<Context, "cwd" | "env"
 
 type Answer = (request: Request, address: string) => Promise<Response>;
 
-function listen({ host, port }: Listening, answer: Answer): ReturnType<typeof Bun.serve> {
+function listen({ host, port }: Listening, silence: Millis, answer: Answer): ReturnType<typeof Bun.serve> {
   try {
     return Bun.serve({
       hostname: host,
       port,
       reusePort: false,
       // A stream says that it is alive every 15 s; who says nothing, nor finishes a request, does not keep a connection.
-      idleTimeout: SILENT_CONNECTION / SECOND,
+      idleTimeout: silence / SECOND,
       maxRequestBodySize: MOST_BYTES,
       development: false,
       fetch: (request, server) => answer(request, server.requestIP(request)?.address ?? ""),
