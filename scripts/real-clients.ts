@@ -309,7 +309,8 @@ async function atWork(name: keyof typeof AT_WORK, bins: string): Promise<void> {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
-    timeout: 120_000,
+    // opencode first fetches what plugins are written with, and waits for it.
+    timeout: 300_000,
   });
   const said = `${await new Response(child.stdout).text()}${await new Response(child.stderr).text()}`;
   await child.exited;

@@ -52,6 +52,7 @@ function processIo(fs: Files): Io {
     columns: () => process.stdout.columns || 80,
     confirm: (question) => confirm(question),
     readStdin: () => fs.readFileSync(0, "utf8"),
+    nextStdin: () => readMeanwhile(fs, 0),
     readFile: async (path, base) => {
       const { resolve } = await import("node:path");
       return fs.readFileSync(resolve(process.cwd(), base, path), "utf8");
@@ -99,6 +100,21 @@ async function writeMeanwhile(fs: Files, descriptor: number, bytes: Uint8Array):
     else return false;
   }
   return true;
+}
+
+/** The next bytes, read in the background: a stream may be open for ever, with nobody who writes. `undefined` at its end. */
+async function readMeanwhile(fs: Files, descriptor: number): Promise<Uint8Array | undefined> {
+  const bytes = new Uint8Array(64 * 1024);
+  for (;;) {
+    const came = await new Promise<number | NodeJS.ErrnoException>((resolve) =>
+      fs.read(descriptor, bytes, 0, bytes.length, null, (error, count) => resolve(error ?? count)),
+    );
+    if (typeof came === "number") return came === 0 ? undefined : bytes.subarray(0, came);
+    // How Windows tells the end of a pipe.
+    if (came.code === "EOF") return undefined;
+    if (came.code !== "EAGAIN") throw came;
+    await Bun.sleep(5);
+  }
 }
 
 /**

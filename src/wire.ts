@@ -31,6 +31,7 @@ export interface World {
   readonly interactive: boolean;
   readonly confirm?: (question: string) => boolean;
   readonly stdin?: () => string;
+  readonly nextStdin?: () => Promise<Uint8Array | undefined>;
   /** What starts other programs; none: none can be started. */
   readonly programs?: () => Promise<Programs>;
   /** In the place of `LODESTAR_SESSION` and the worktree, where one process serves many sessions. */
@@ -141,6 +142,10 @@ class Wiring implements Context {
 
   stdin(): string {
     return this.#world.stdin?.() ?? "";
+  }
+
+  async nextStdin(): Promise<Uint8Array | undefined> {
+    return this.#world.nextStdin?.();
   }
 
   async programs(): Promise<Programs> {

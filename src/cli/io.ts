@@ -18,6 +18,8 @@ export interface Io {
   readonly confirm: (question: string) => boolean;
   /** All of standard input, as text. */
   readonly readStdin: () => string;
+  /** The next bytes of standard input, once there are any; `undefined` at its end. */
+  readonly nextStdin: () => Promise<Uint8Array | undefined>;
   /** Text of a file; a relative path is looked up from `base`, and that from cwd. Rejects as node:fs throws. */
   readonly readFile: (path: string, base: string) => Promise<string>;
   /** What it takes to look after other programs; none: none can be started. */

@@ -246,6 +246,7 @@ async function runCommand(command: AnyCommand, parsed: Parsed, face: Face, io: I
     interactive: !face.json && io.isTerminal("in") && io.isTerminal("out"),
     confirm: io.confirm,
     stdin: io.readStdin,
+    nextStdin: io.nextStdin,
     programs: async () => (await import("./programs.ts")).programs(io, { json: face.json, quiet: globals.quiet }),
   });
   if (command.stream?.asked(input)) return follow(command, command.stream, input, context, paths, face);

@@ -20,6 +20,7 @@ export interface World extends ServedCall {
   /** Asks that person a yes/no question. */
   readonly confirm?: (question: string) => boolean;
   readonly stdin?: () => string;
+  readonly nextStdin?: () => Promise<Uint8Array | undefined>;
   /** What starts other programs; loaded when asked for. */
   readonly programs?: () => Promise<Programs>;
 }

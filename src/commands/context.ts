@@ -18,6 +18,8 @@ export interface Context {
   readonly program: string;
   /** All of standard input. */
   stdin(): string;
+  /** The next bytes of it, once there are any, for who cannot wait for all; `undefined` at its end. */
+  nextStdin(): Promise<Uint8Array | undefined>;
   /** True when a person can be asked. */
   readonly interactive: boolean;
   /** Asks a yes/no question at the terminal. */

@@ -230,6 +230,7 @@ export async function call(args: string | readonly string[], setting: Setting = 
     columns: () => 80,
     confirm: () => false,
     readStdin: () => setting.stdin ?? "",
+    nextStdin: async () => undefined,
     readFile: async (path, base) => {
       const found = setting.files?.[base === "" ? path : `${base}/${path}`];
       if (found === undefined) throw Object.assign(new Error("no such file"), { code: "ENOENT" });

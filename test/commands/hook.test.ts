@@ -171,12 +171,21 @@ test("the plugin that setup writes for opencode tells the brief, refuses, renews
   await here.ok("setup opencode");
   const { Lodestar } = await import(join(here.path, ".opencode/plugins/lodestar.js"));
   const told: { path: { id: string }; body: { noReply: boolean; parts: { text: string }[] } }[] = [];
-  const client = { session: { prompt: async (said: (typeof told)[number]) => void told.push(said) } };
+  const parents: Record<string, string> = { child: "middle", middle: SESSION };
+  const client = {
+    session: {
+      prompt: async (said: (typeof told)[number]) => void told.push(said),
+      get: async ({ path: { id } }: { path: { id: string } }) => {
+        if (id === "unknown") throw new Error("There is no such session.");
+        return { data: { id, parentID: parents[id] } };
+      },
+    },
+  };
   const plugin = await Lodestar({ client, directory: here.path });
   const before = process.env.PATH;
   const event = { type: "session.created", properties: { info: { id: SESSION } } };
-  const edit = (filePath: string, tool = "edit") =>
-    plugin["tool.execute.before"]({ tool, sessionID: SESSION }, { args: { filePath } });
+  const edit = (filePath: string, tool = "edit", sessionID = SESSION) =>
+    plugin["tool.execute.before"]({ tool, sessionID }, { args: { filePath } });
   try {
     process.env.PATH = "/nowhere";
     await plugin.event({ event });
@@ -196,6 +205,8 @@ test("the plugin that setup writes for opencode tells the brief, refuses, renews
         { args: { patchText: "*** Begin Patch\n*** Add File: src/auth/x.ts\n*** End Patch" } },
       ),
     ).rejects.toThrow("held by BEN");
+    await expect(edit("src/auth/login.ts", "write", "child")).rejects.toThrow(`--from ${agent}`);
+    await edit("src/auth/login.ts", "write", "unknown");
     await edit("src/auth/login.ts", "read");
     await edit("free.ts");
     await here.ok(`task claim C --agent ${agent}`);
@@ -315,6 +326,87 @@ test("a runtime that another process has locked is waited for a second, not half
   expect(late.exit).toBe(0);
   expect(late.stderr).toContain("Lodestar: ");
 }, 30_000);
+
+/** A hook whose standard input gets these parts, and stays open. */
+async function unending(here: Fleet, event: string, parts: readonly (string | Uint8Array)[]) {
+  const child = Bun.spawn([binary(), "hook", event], {
+    cwd: here.path,
+    env: here.environment(ADA.env),
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  for (const part of parts) {
+    child.stdin.write(part);
+    await child.stdin.flush();
+  }
+  const [exit, stderr] = await Promise.all([child.exited, new Response(child.stderr).text()]);
+  return { exit, stderr };
+}
+
+test("a hook whose standard input never ends does its work once all is said, and else lets the tool go on", async () => {
+  using here = await held();
+  const locked = edits(here, "src/auth/x.ts");
+  expect(await unending(here, "pre-edit", [locked])).toMatchObject({ exit: 2 });
+  const big = edits(here, "src/auth/x.ts", { tool_response: "x".repeat(1_000_000) });
+  expect(await unending(here, "pre-edit", [big.slice(0, 300_000), big.slice(300_000)])).toMatchObject({ exit: 2 });
+  expect(await unending(here, "pre-edit", [])).toEqual({ exit: 0, stderr: "" });
+  const half = await unending(here, "pre-edit", [locked.slice(0, 30)]);
+  expect(half).toMatchObject({ exit: 0, stderr: expect.stringContaining("Lodestar: the hook's input cannot be read") });
+  const started = await unending(here, "session-start", []);
+  expect(started).toEqual({ exit: 0, stderr: "" });
+}, 60_000);
+
+test("standard input that is closed, a folder, deep, or no UTF-8: the tool goes on", async () => {
+  using here = await held();
+  const shell = async (words: string) => {
+    const child = Bun.spawn(["sh", "-c", words], {
+      cwd: here.path,
+      env: here.environment({ ...ADA.env, LODESTAR: binary() }),
+      stderr: "pipe",
+    });
+    return { exit: await child.exited, stderr: await new Response(child.stderr).text() };
+  };
+  expect((await shell('"$LODESTAR" hook pre-edit <&-')).exit).toBe(0);
+  expect(await shell('"$LODESTAR" hook pre-edit < /')).toMatchObject({
+    exit: 0,
+    stderr: expect.stringContaining("Lodestar: the hook's input cannot be read"),
+  });
+  expect(await shell('"$LODESTAR" hook pre-edit < /dev/null')).toEqual({ exit: 0, stderr: "" });
+  expect((await shell('yes | "$LODESTAR" hook pre-edit')).exit).toBe(0);
+  const deep = `{"tool_input":${"[".repeat(2_000_000)}${"]".repeat(2_000_000)}}`;
+  expect((await hook(here, "pre-edit", deep, ADA)).exit).toBe(0);
+  const path = Buffer.from('{"tool_input":{"file_path":"src/auth/\xff\xfe.ts"}}', "latin1");
+  expect((await unending(here, "pre-edit", [path])).exit).toBe(2);
+}, 60_000);
+
+test("a link to a locked file is that file, also when the file is yet to be made, and links in a ring stop nobody", async () => {
+  using here = await held();
+  const refuses = async (file_path: string) => (await hook(here, "pre-edit", edits(here, file_path), ADA)).exit;
+  here.write("src/auth/old.ts", "");
+  const links = {
+    old: "src/auth/old.ts",
+    "yet-to-come": "src/auth/new.ts",
+    far: "yet-to-come",
+    ring: "gnir",
+    gnir: "ring",
+  };
+  for (const [name, target] of Object.entries(links)) symlinkSync(target, join(here.path, name));
+  symlinkSync(join(here.path, "src/auth/deep/new.ts"), join(here.base, "outside"));
+  for (const name of ["old", "yet-to-come", "far", "../outside"])
+    expect({ name, exit: await refuses(name) }).toEqual({ name, exit: 2 });
+  for (const name of [
+    "ring",
+    "gnir/x.ts",
+    "/proc/self/root",
+    "C:\\Users\\me\\x.ts",
+    "x".repeat(5000),
+    "a/".repeat(100_000),
+  ])
+    expect({ name: name.slice(0, 40), exit: await refuses(name) }).toEqual({ name: name.slice(0, 40), exit: 0 });
+  // On Windows a separator; elsewhere nobody means it as part of a name.
+  expect(await refuses("src\\auth\\x.ts")).toBe(2);
+});
 
 test("whatever comes on standard input, the tool goes on", async () => {
   using here = await held();

@@ -70,6 +70,7 @@ export function hostilePlace(seed: number, spec?: string | Uint8Array): HostileP
     async call(argv, { stdin = "", unchecked = false } = {}) {
       let out = "";
       let err = "";
+      let unread = stdin;
       let context: Context | undefined;
       // Repeated calls see another second, as in life.
       clock.advance(1000);
@@ -92,6 +93,11 @@ export function hostilePlace(seed: number, spec?: string | Uint8Array): HostileP
           columns: () => 80,
           confirm: () => false,
           readStdin: () => stdin,
+          nextStdin: async () => {
+            const part = unread === "" ? undefined : new TextEncoder().encode(unread);
+            unread = "";
+            return part;
+          },
           readFile: async (file, from) => {
             const { readFileSync } = await import("node:fs");
             return readFileSync(join(root, from, file), "utf8");

@@ -1,5 +1,5 @@
 /** What the hooks of coding agents do. Someone's work waits for them: no process is started, no file of ours is waited for long. */
-import { appendFileSync, realpathSync } from "node:fs";
+import { appendFileSync, readlinkSync, realpathSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { checkNewId, newAgentId } from "../../core/ids.ts";
 import { quote } from "../../core/shell.ts";
@@ -11,6 +11,7 @@ import { HeldPaths } from "../../lease/locks.ts";
 import type { AgentsView, RuntimeStore } from "../../runtime/store.ts";
 import type { Context } from "../context.ts";
 import type { EVENTS, HOOKED } from "./hook.ts";
+import { readInput } from "./hook-input.ts";
 
 type Event = (typeof EVENTS)[number];
 type Hooked = (typeof HOOKED)[number];
@@ -43,7 +44,7 @@ type Said = Readonly<Record<string, unknown>>;
 
 export async function runHook(event: Event, tool: Hooked, context: Context): Promise<Done> {
   context.waitAtMost(PATIENCE);
-  const said = readSaid(context);
+  const said = await readSaid(context);
   if (event === "session-start") return startSession(tool, said, context);
   const runtime = await context.runtimeIfAny();
   if (runtime === undefined) return { acted: false };
@@ -61,13 +62,11 @@ export async function runHook(event: Event, tool: Hooked, context: Context): Pro
   }
 }
 
-function readSaid(context: Context): Said {
+async function readSaid(context: Context): Promise<Said> {
   // A person who tries the hook at a terminal is not kept waiting for an end of input.
   if (context.interactive) return {};
   try {
-    const given = context.stdin();
-    if (given === "") return {};
-    const value: unknown = JSON.parse(given);
+    const value = await readInput(() => context.nextStdin());
     return isRecord(value) ? value : {};
   } catch (cause) {
     context.warn(`the hook's input cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
@@ -166,6 +165,8 @@ function refusal(leases: readonly Lease[], agent_id: string, said: Said, context
 
 /** More files than any edit names. */
 const MOST_FILES = 1000;
+/** No system opens a longer path. */
+const LONGEST_PATH = 4096;
 
 /** What tools that change files are called. */
 const WRITES = /edit|create|write|replace|insert|patch|delete|move|rename/i;
@@ -205,7 +206,7 @@ function filesIn(said: Said): string[] {
  * links followed. None for files elsewhere, and for Lodestar's own.
  */
 function namesOf(file: string, base: string, context: Context): string[] {
-  if (file.includes("\0")) return [];
+  if (file.includes("\0") || file.length > LONGEST_PATH) return [];
   const given = isAbsolute(file) ? file : resolve(base, file);
   const roots = [context.place.root];
   const there = findPlaceOf(given);
@@ -232,13 +233,27 @@ function inside(root: string, path: string): string | undefined {
     : way.replaceAll("\\", "/");
 }
 
-/** The path with links followed as far as there is something; a new file is where its folder is. */
-function real(path: string): string {
+/** As many links as systems follow. */
+const MOST_LINKS = 40;
+
+/** The path with links followed as far as there is something; a new file is where its folder is, or where the link leads that stands there. */
+function real(path: string, links = MOST_LINKS): string {
   try {
     return realpathSync(path);
   } catch {
     const above = dirname(path);
-    return above === path ? path : join(real(above), basename(path));
+    if (above === path) return path;
+    const here = join(real(above, links), basename(path));
+    const target = links === 0 ? undefined : targetOf(here);
+    return target === undefined ? here : real(resolve(dirname(here), target), links - 1);
+  }
+}
+
+function targetOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
   }
 }
 

@@ -27,27 +27,44 @@ function hook(event, said) {
   });
 }
 
-export const Lodestar = async ({ client, directory }) => ({
-  event: async ({ event }) => {
-    if (event.type !== "session.created" || event.properties?.info?.parentID) return;
-    const id = event.properties?.info?.id;
-    const { out } = await hook("session-start", { session_id: id, cwd: directory });
-    if (out.trim() === "") return;
-    try {
-      // Told to the agent, answered by nobody.
-      await client.session.prompt({ path: { id }, body: { noReply: true, parts: [{ type: "text", text: out }] } });
-    } catch {
-      // The session goes on without the brief.
+export const Lodestar = async ({ client, directory }) => {
+  const roots = new Map();
+  /** A subagent works in a session of its own, for the agent of the session that began it. */
+  async function rootOf(id) {
+    if (!roots.has(id)) {
+      let parent;
+      try {
+        parent = (await client.session.get({ path: { id } })).data?.parentID;
+      } catch {
+        // A session that is not known is its own.
+      }
+      roots.set(id, parent ? await rootOf(parent) : id);
     }
-  },
-  "tool.execute.before": async (input, output) => {
-    if (!EDITS.has(input.tool)) return;
-    const said = { session_id: input.sessionID, cwd: directory, tool_input: output.args };
-    const { exit, err } = await hook("pre-edit", said);
-    if (exit === 2 && err.trim() !== "") throw new Error(err.trim());
-  },
-  "tool.execute.after": async (input) => {
-    await hook("post-tool", { session_id: input.sessionID, cwd: directory });
-  },
-});
+    return roots.get(id);
+  }
+  const saidBy = async (id) => ({ session_id: await rootOf(id), cwd: directory });
+  return {
+    event: async ({ event }) => {
+      if (event.type !== "session.created" || event.properties?.info?.parentID) return;
+      const id = event.properties?.info?.id;
+      const { out } = await hook("session-start", { session_id: id, cwd: directory });
+      if (out.trim() === "") return;
+      try {
+        // Told to the agent, answered by nobody.
+        await client.session.prompt({ path: { id }, body: { noReply: true, parts: [{ type: "text", text: out }] } });
+      } catch {
+        // The session goes on without the brief.
+      }
+    },
+    "tool.execute.before": async (input, output) => {
+      if (!EDITS.has(input.tool)) return;
+      const said = { ...(await saidBy(input.sessionID)), tool_input: output.args };
+      const { exit, err } = await hook("pre-edit", said);
+      if (exit === 2 && err.trim() !== "") throw new Error(err.trim());
+    },
+    "tool.execute.after": async (input) => {
+      await hook("post-tool", await saidBy(input.sessionID));
+    },
+  };
+};
 `;
