@@ -73,9 +73,10 @@ export function isList(value: Value): value is readonly Value[] {
 
 /** The lines of a literal block scalar; `undefined` when the text cannot be one and must be quoted. */
 function literalLines(text: string): { header: string; lines: string[] } | undefined {
+  if (!text.includes("\n")) return undefined;
   const lines = text.replace(/\n$/, "").split("\n");
   const [first = "", last = ""] = [lines[0], lines.at(-1)];
-  if (!text.includes("\n") || first.trim() === "" || first.startsWith(" ") || last === "") return undefined;
+  if (first.trim() === "" || first.startsWith(" ") || last === "") return undefined;
   if (lines.some((line) => UNPRINTABLE.test(line) || /^ +$|\|\+|>\+/.test(line))) return undefined;
   return { header: text.endsWith("\n") ? "|" : "|-", lines };
 }

@@ -282,9 +282,19 @@ export function readFile(file: string, context: Context): string {
 
 function parse(text: string, name: string): unknown {
   try {
-    return Bun.YAML.parse(text);
+    return parseJson(text) ?? Bun.YAML.parse(text);
   } catch (cause) {
     throw bad(`${name} is neither YAML nor JSON: ${(cause as Error).message}`);
+  }
+}
+
+/** JSON is YAML, and read several times faster as what it is. @returns nothing when it is not JSON. */
+function parseJson(text: string): unknown {
+  if (!/^\s*[[{]/.test(text)) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

@@ -58,13 +58,26 @@ select task_id, created_at from lease where task_id = $task_id
 union select task_id, created_at from outcome where task_id = $task_id
 order by created_at`;
 
+const HEARD_OF = `
+select value as task_id from json_each($ids) where
+  exists (select 1 from lease where task_id = value)
+  or exists (select 1 from outcome where task_id = value)
+  or exists (select 1 from message where task_id = value)`;
+
+/** Those of many ids of which the runtime knows anything; of a plan's ids hardly any. */
+function heardOf({ sql }: ReadStep, task_ids: readonly string[]): readonly string[] {
+  if (task_ids.length < 2) return task_ids;
+  const found = sql.all<{ task_id: string }>(HEARD_OF, { ids: JSON.stringify(task_ids) });
+  return found.map(({ task_id }) => task_id);
+}
+
 /** One entry for each identity of each id that the runtime knows; ids that have only messages get one without a time. */
 export function lookup(
   step: ReadStep,
   task_ids: readonly string[],
   reader: string | undefined,
 ): readonly RuntimeTask[] {
-  return task_ids.flatMap((task_id) => {
+  return heardOf(step, task_ids).flatMap((task_id) => {
     const message_count = countMessages(step, task_id);
     const unread = reader === undefined || message_count === 0 ? 0 : countUnreadIn(step, task_id, reader);
     const keys = step.sql.all<TaskKey>(KEYS, { task_id });
