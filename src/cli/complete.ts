@@ -16,7 +16,9 @@ type Answer = readonly Known[] | "files" | "dirs";
  * What is offered stands in the shell's line as it is. So only words that mean themselves to every shell are offered: an id that holds
  * anything else (a hand-written spec may) is left to be typed, and nothing in a repository can act through a completion.
  */
-const PLAIN = /^[\p{L}\p{N}_][\p{L}\p{N}\p{M}_.:/+-]*$/u;
+const PLAIN = /^\w[\w.:/+-]*$/;
+/** The same with the letters of all scripts, which takes a regular expression that costs more than all else that is done here. */
+const PLAIN_ANYWHERE = /^[\p{L}\p{N}_][\p{L}\p{N}\p{M}_.:/+-]*$/u;
 /** Columns of a description: it stands beside the word. */
 const ABOUT = 60;
 
@@ -201,7 +203,7 @@ async function values(
   const from = async (read: (context: Context) => Promise<Known[]>): Promise<Known[]> => {
     const context = await open();
     const known = context === undefined ? [] : await read(context);
-    return known.filter(({ value }) => PLAIN.test(value));
+    return known.filter(({ value }) => PLAIN.test(value) || PLAIN_ANYWHERE.test(value));
   };
   if (TASKS.has(field.name)) {
     const wish = field.byPosition ? (WISHES[command.name] ?? "any") : "any";

@@ -42,6 +42,8 @@ function graphemes(text: string): Iterable<{ readonly segment: string }> {
 export function shorten(text: string, width: number): string {
   if (Bun.stringWidth(text) <= width) return text;
   if (width < 1) return "";
+  // Of what is printed one column a character nothing needs to be taken apart, which costs a table of all scripts.
+  if (/^[ -~]*$/.test(text)) return `${text.slice(0, width - 1).trimEnd()}…`;
   let kept = "";
   let columns = 0;
   for (const { segment } of graphemes(text)) {

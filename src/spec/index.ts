@@ -43,7 +43,9 @@ export interface TaskChange {
 }
 
 export interface TaskFilter {
-  readonly label?: string;
+  readonly label?: string | undefined;
+  /** How the id begins. */
+  readonly id_prefix?: string | undefined;
   readonly limit: number;
   readonly offset: number;
 }
@@ -590,11 +592,31 @@ export class SpecIndex {
     return this.#page("status = 'done'", filter);
   }
 
-  #page(where: string, { label, limit, offset }: TaskFilter): IndexedTask[] {
-    const labelled = label === undefined ? "" : " and exists (select 1 from json_each(labels) where value = ?3)";
-    const sql = `select ${COLUMNS} from task where ${where}${labelled} order by priority, unblocks desc, id limit ?1 offset ?2`;
-    const values: SQLQueryBindings[] = label === undefined ? [limit, offset] : [limit, offset, label];
+  #page(where: string, { label, id_prefix, limit, offset }: TaskFilter): IndexedTask[] {
+    const terms = [where];
+    const values: SQLQueryBindings[] = [limit, offset];
+    const filter = (value: string | undefined, term: (place: string) => string): void => {
+      if (value !== undefined) terms.push(term(`?${values.push(value)}`));
+    };
+    filter(label, (place) => `exists (select 1 from json_each(labels) where value = ${place})`);
+    filter(id_prefix, (place) => `substr(id, 1, length(${place})) = ${place}`);
+    const sql = `select ${COLUMNS} from task where ${terms.join(" and ")} order by priority, unblocks desc, id limit ?1 offset ?2`;
     return this.#all<Row>(sql, ...values).map((row) => this.#readRow(row));
+  }
+
+  /** The tasks whose ids begin so, by id, read as far as they are asked for. */
+  *tasksFrom(id_prefix: string, pageSize = 100): Generator<IndexedTask> {
+    // Behind all that an id can go on with: the last character that there is stands for nothing, and in no id.
+    const end = `${id_prefix}\u{10ffff}`;
+    for (let after = ""; ; ) {
+      const rows = this.#all<Row & { id: string }>(
+        `select id, ${COLUMNS} from task where id >= ?1 and id < ?2 and id > ?3 order by id limit ?4`,
+        ...[id_prefix, end, after, pageSize],
+      );
+      for (const row of rows) yield this.#readRow(row);
+      if (rows.length < pageSize) return;
+      after = rows.at(-1)?.id ?? "";
+    }
   }
 
   /** Every task, by priority and id, a page at a time. */

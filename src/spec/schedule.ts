@@ -11,7 +11,7 @@ import {
   wordOf,
 } from "../core/status.ts";
 import { type KnownOutcome, keyOf, keyText, type Task, type TaskKey } from "../core/task.ts";
-import type { IndexedTask, SpecIndex } from "./index.ts";
+import type { IndexedTask, SpecIndex, TaskFilter } from "./index.ts";
 
 /** A task as it stands: the checked-out spec joined with the runtime's outcomes (T1). */
 export interface Standing<O extends KnownOutcome> {
@@ -38,9 +38,12 @@ export interface LiveLease extends TaskKey {
   readonly locks: readonly string[];
 }
 
+/** Which of the tasks. */
+export type Among = Pick<TaskFilter, "label" | "id_prefix">;
+
 export interface Wish {
   readonly what: "work" | "review";
-  readonly label?: string;
+  readonly among: Among;
   /** Who asks: its own leases are no lock conflict, tasks that it gave back come last. */
   readonly agent_id?: string;
   readonly released: readonly TaskKey[];
@@ -160,15 +163,17 @@ export class Schedule<O extends KnownOutcome> {
   }
 
   /** Claimable (or reviewable) tasks of both planes, merged in order. */
-  *#inOrder({ what, label }: Wish, firstPage: number): Generator<Standing<O>> {
+  *#inOrder({ what, among }: Wish, firstPage: number): Generator<Standing<O>> {
+    const { label, id_prefix = "" } = among;
     const extra = [...this.#unsettled]
+      .filter((id) => id.startsWith(id_prefix))
       .flatMap((id) => this.standing(id) ?? [])
       .filter((standing) => (label === undefined || standing.task.labels.includes(label)) && this.#fits(standing, what))
       .sort(byOrder);
     let at = 0;
     let limit = firstPage;
     for (let offset = 0; ; offset += limit, limit = PAGE) {
-      const filter = label === undefined ? { limit, offset } : { limit, offset, label };
+      const filter = { ...among, limit, offset };
       const page = what === "work" ? this.#index.claimable(filter) : this.#index.done(filter);
       for (const row of page) {
         if (this.#unsettled.has(row.task.id)) continue;

@@ -1,6 +1,6 @@
 /** The scripts of `lodestar completions`, in the shells that read them. Where a shell is not installed its tests say so and go on. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { binary, type Sandbox, sandbox } from "../support/sandbox.ts";
 
@@ -85,6 +85,38 @@ test("claimable tasks come in the order of `task next`, with their titles on one
   expect(stdout).toContain('AUTH-2\tready: Log out $(touch pwned) `touch pwned`; touch pwned "\n');
   for (const line of stdout.trimEnd().split("\n").slice(1)) expect(line).toMatch(/^[\w.:-]+\t[^\t]+$/);
 });
+
+test("of many tasks those whose ids begin as typed are offered, wherever they stand in the order, in both planes", async () => {
+  using many = sandbox();
+  mkdirSync(join(many.path, ".lodestar"));
+  const task = (id: string, priority: number) =>
+    `  ${id}:\n    title: one\n    status: ready\n    priority: ${priority}\n`;
+  const first = Array.from({ length: 300 }, (_, i) => task(`T-${String(i).padStart(3, "0")}`, 1));
+  writeFileSync(
+    join(many.path, ".lodestar/spec.yaml"),
+    `tasks:\n${first.join("")}${task("X-1", 9)}${task("X-2", 9)}${task("Y-1", 9)}`,
+  );
+  await many.run(["agent", "join", "--id", "A", "--json"]);
+  // Only the runtime knows of the one that was given back, and of the one that is held.
+  await many.run(["task", "claim", "X-1", "--agent", "A", "--json"]);
+  const offered = async (typed: string, ...line: string[]) => {
+    const { stdout } = await many.run(["completions", `--complete=${typed}`, "--", ...line]);
+    return stdout
+      .trimEnd()
+      .split("\n")
+      .slice(1)
+      .map((one) => one.split("\t")[0]);
+  };
+  expect(await offered("X", "task", "claim")).toEqual(["X-2"]);
+  expect(await offered("X", "task", "show")).toEqual(["X-1", "X-2"]);
+  expect(await offered("X", "task", "release")).toEqual(["X-1"]);
+  await many.run(["task", "done", "X-1", "--agent", "A", "--json"]);
+  await many.run(["task", "verify", "X-1", "--json"]);
+  await many.run(["task", "reopen", "X-1", "--json"]);
+  expect((await offered("X", "task", "claim")).sort()).toEqual(["X-1", "X-2"]);
+  expect(await offered("Y", "task", "claim")).toEqual(["Y-1"]);
+  expect(await offered("T-29", "task", "claim")).toHaveLength(10);
+}, 60_000);
 
 test("whatever is wrong, nothing is printed and nothing fails", async () => {
   using empty = sandbox();

@@ -95,6 +95,39 @@ test(`T3: an index that follows edits is the same as one made anew, and right by
   );
 });
 
+test("the tasks whose ids begin so: those of the index's rows, of the claimable and of any, a page at a time", async () => {
+  const ids = [
+    "A",
+    "AB",
+    "AB-1",
+    "AB-2",
+    "A_B",
+    "A%B",
+    "a",
+    "Z",
+    "é",
+    "éa",
+    "\u{10fffe}",
+    "A\u{10fffe}\u{10fffd}",
+    "日本-1",
+  ];
+  const bytes = Buffer.from(
+    `tasks:\n${ids.map((id) => `  ${JSON.stringify(id)}:\n    title: x\n    status: ready\n`).join("")}`,
+  );
+  const read = await readSpec(bytes, {});
+  if (!read.ok) throw new Error(JSON.stringify(read.problems));
+  const index = SpecIndex.memory();
+  index.refresh(read.spec, seen("1"));
+  for (const prefix of ["", "A", "AB", "AB-", "A_", "A%", "a", "é", "日", "日本-1x", "\u{10fffe}", "A\u{10fffe}"]) {
+    const begin = ids.filter((id) => id.startsWith(prefix)).sort();
+    const claimable = index.claimable({ id_prefix: prefix, limit: 99, offset: 0 });
+    expect({ prefix, ids: claimable.map(({ task }) => task.id).sort() }).toEqual({ prefix, ids: begin });
+    const paged = [...index.tasksFrom(prefix, 2)].map(({ task }) => task.id);
+    expect({ prefix, ids: [...paged].sort() }).toEqual({ prefix, ids: begin });
+    expect(paged).toEqual(begin.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
+  }
+});
+
 test.each([
   [3, "few"],
   [250, "many"],

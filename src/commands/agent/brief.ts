@@ -84,9 +84,7 @@ function sessionOf(context: Context, seen: Look, agent_id: string | undefined): 
   });
   const unread = seen.seen?.unread ?? 0;
   const wish = { kind: "work" as const, ...(agent_id === undefined ? {} : { agent_id }) };
-  const offers = offersFor(seen, wish, undefined, 3).map(
-    ({ task }) => `${task.id} P${task.priority} ${cut(task.title, 100)}`,
-  );
+  const offers = offersFor(seen, wish, {}, 3).map(({ task }) => `${task.id} P${task.priority} ${cut(task.title, 100)}`);
   return {
     project: `${cut(seen.header.project.name, 80)}${branch === "" ? "" : ` (${branch})`}`,
     who:

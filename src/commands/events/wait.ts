@@ -107,7 +107,7 @@ async function holding(
       const offers = offersFor(
         seen,
         { kind: "work", ...(agent_id === undefined ? {} : { agent_id }) },
-        undefined,
+        { id_prefix: id },
         id === undefined ? 1 : Number.MAX_SAFE_INTEGER,
       );
       const offer = offers.find(({ task }) => id === undefined || task.id === id);

@@ -22,47 +22,42 @@ export type TaskWish =
   | "any";
 
 /** More than this nobody reads; typing another letter narrows it. */
-const MOST = 100;
+const MOST = 50;
 
 /** The tasks that a call can mean and whose ids begin with `prefix`. Reads only, and makes no file. */
 export async function tasksFor(wish: TaskWish, prefix: string, context: Context): Promise<Known[]> {
   const agent_id = context.actor();
   const seen = await look(context, "read", agent_id);
-  const found: Known[] = [];
-  // Without a letter typed the first are what is shown; with one, whichever begins with it.
-  const enough = prefix === "" ? MOST : Number.POSITIVE_INFINITY;
-  for (const { value, about } of wanted(wish, seen, agent_id, enough)) {
-    if (!value.startsWith(prefix)) continue;
-    found.push({ value, about });
-    if (found.length === MOST) break;
-  }
-  return found;
+  return [...wanted(wish, seen, agent_id, prefix)];
 }
 
-function* wanted(wish: TaskWish, seen: Look, agent_id: string | undefined, enough: number): Generator<Known> {
+function* wanted(wish: TaskWish, seen: Look, agent_id: string | undefined, prefix: string): Generator<Known> {
   if (wish === "claimable" || wish === "reviewable") {
     const kind = wish === "claimable" ? "work" : "review";
     const taking = { kind, ...(agent_id === undefined ? {} : { agent_id }) } as const;
-    for (const { task } of offersFor(seen, taking, undefined, enough)) {
-      yield { value: task.id, about: task.title };
-    }
+    const among = prefix === "" ? {} : { id_prefix: prefix };
+    for (const { task } of offersFor(seen, taking, among, MOST)) yield { value: task.id, about: task.title };
     return;
   }
   if (wish === "held") {
-    const leases = seen.seen?.leases ?? [];
+    const leases = (seen.seen?.leases ?? []).filter(({ task_id }) => task_id.startsWith(prefix));
     const own = leases.filter((lease) => lease.agent_id === agent_id);
-    for (const lease of agent_id === undefined ? leases : own) {
+    for (const lease of (agent_id === undefined ? leases : own).slice(0, MOST)) {
       const title = seen.schedule.standing(lease.task_id)?.task.title ?? "";
       yield { value: lease.task_id, about: agent_id === undefined ? `${lease.agent_id}: ${title}` : title };
     }
     return;
   }
-  for (const { task } of seen.index.tasks()) {
+  let left = MOST;
+  for (const { task } of seen.index.tasksFrom(prefix)) {
     const standing = seen.schedule.standing(task.id);
     if (standing === undefined) continue;
     const { status, outcome } = standing;
     const fits = wish === "done" ? status === "done" : wish === "finished" ? outcome.rank > 0 : status !== "deleted";
-    if (fits) yield { value: task.id, about: `${status}: ${task.title}` };
+    if (!fits) continue;
+    yield { value: task.id, about: `${status}: ${task.title}` };
+    left -= 1;
+    if (left === 0) return;
   }
 }
 

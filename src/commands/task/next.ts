@@ -166,7 +166,7 @@ async function offerNow(context: Context, wanted: Wanted, agent_id: string | und
   const { kind, label, count } = wanted;
   const seen = await look(context, "read", agent_id);
   const asking = { kind, ...(agent_id === undefined ? {} : { agent_id }) };
-  const tasks = offersFor(seen, asking, label, count).map(({ task, conflict }) => ({
+  const tasks = offersFor(seen, asking, { label }, count).map(({ task, conflict }) => ({
     id: task.id,
     title: task.title,
     priority: task.priority,
@@ -227,7 +227,7 @@ function totalOf(
 ): number {
   if (shown < count) return shown;
   if (label !== undefined || asking.kind === "review")
-    return offersFor(seen, asking, label, Number.MAX_SAFE_INTEGER).length;
+    return offersFor(seen, asking, { label }, Number.MAX_SAFE_INTEGER).length;
   return seen.schedule.counts().claimable - seen.schedule.claimableAmong(seen.seen?.leases ?? []);
 }
 

@@ -1,11 +1,12 @@
 import type { LeaseKind } from "../../lease/lease.ts";
+import type { Among } from "../../spec/schedule.ts";
 import type { Look } from "../look.ts";
 
 /** What may be offered to this agent, in order. Under `locks: enforce` nothing that overlaps another's lease. */
 export function offersFor(
   seen: Look,
   taking: { readonly agent_id?: string; readonly kind: LeaseKind },
-  label: string | undefined,
+  among: Among,
   limit: number,
 ) {
   const { conventions } = seen.header.project;
@@ -14,7 +15,7 @@ export function offersFor(
       what: taking.kind,
       released: seen.seen?.released ?? [],
       leases: seen.seen?.leases ?? [],
-      ...(label === undefined ? {} : { label }),
+      among,
       ...(taking.agent_id === undefined ? {} : { agent_id: taking.agent_id }),
       ...(taking.kind === "review" && conventions.verify === "other" && taking.agent_id !== undefined
         ? { not_completed_by: taking.agent_id }

@@ -48,7 +48,7 @@ export default command({
         seconds_left: secondsUntil(expires_at, seen?.now ?? 0),
       }));
     const wish = { kind: "work" as const, ...(agent_id === undefined ? {} : { agent_id }) };
-    const tasks = offersFor(planes, wish, undefined, SHOWN).map(({ task: { id, title, priority } }) => ({
+    const tasks = offersFor(planes, wish, {}, SHOWN).map(({ task: { id, title, priority } }) => ({
       id,
       title,
       priority,

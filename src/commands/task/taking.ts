@@ -234,7 +234,7 @@ export async function takeNext(
   for (let round = 0; round < ROUNDS; round += 1) {
     const seen = await look(context, "write", taking.agent_id);
     const most = round === 0 ? FEW : HANDFUL;
-    const offers = offersFor(seen, taking, wish.label, most);
+    const offers = offersFor(seen, taking, { label: wish.label }, most);
     // Of a few none is taken whose locks overlap by now: there may be more without, which come before it (T4).
     const locks = most === FEW && offers.length === FEW ? ({ locks: "enforce" } as const) : {};
     fault("before-grant");
