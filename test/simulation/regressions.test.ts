@@ -93,6 +93,51 @@ test("T2, counterexample 12: a commit is not written to a branch that was checke
   }
 });
 
+test("L6, T2: what was decided by one branch's spec is not recorded for another that was checked out meanwhile", async () => {
+  const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {}, {
+    spec: SPEC,
+  });
+  try {
+    const [worktree] = world.worktrees as [Worktree];
+    await call(world, worktree, "agent.join", { agent_id: "A1" });
+    await call(world, worktree, "task.create", { id: "B", title: "On main alone" });
+    worktree.text = readFileSync(worktree.spec, "utf8");
+    let looks = 0;
+    const answer = await call(world, worktree, "task.done", { task_id: "B" }, (context) => {
+      // The spec has been looked at; somebody checks out a branch without the task before the outcome is recorded.
+      const runtime = async () => {
+        const store = await context.runtime();
+        return new Proxy(store, {
+          get: (target, name) => {
+            const value = Reflect.get(target, name, target);
+            if (name !== "observe") return typeof value === "function" ? value.bind(target) : value;
+            return async (query: Parameters<typeof store.observe>[0]) => {
+              looks += 1;
+              if (looks === 1) world.checkOut(worktree, "feat");
+              return target.observe(query);
+            };
+          },
+        });
+      };
+      return new Proxy(context, {
+        get: (target, name) => {
+          if (name === "runtime") return runtime;
+          const value = Reflect.get(target, name, target);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      });
+    });
+    expect(answer).toMatchObject({ ok: false, error: { code: "TASK_NOT_FOUND" } });
+    expect(looks).toBeGreaterThan(1);
+    world.checkOut(worktree, "main");
+    const again = await call(world, worktree, "task.done", { task_id: "B" });
+    expect(again).toMatchObject({ ok: true, data: { status: "done" }, warnings: [] });
+    expect(readTasks(readFileSync(worktree.spec, "utf8")).get("B")?.outcome.rank).toBe(1);
+  } finally {
+    world.remove();
+  }
+});
+
 test("T2, T3: deleting work that was verified elsewhere says so in the spec, and no later command writes it again", async () => {
   const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {}, {
     spec: SPEC,

@@ -65,10 +65,13 @@ async function commitAndWrite(
   finishing: Finishing,
 ): Promise<readonly Finished[]> {
   for (let round = 0; round < ROUNDS; round += 1) {
+    const head = context.head();
     const seen = await lookWith(context, await session.index(), runtime, "write", finishing.agent_id);
-    const steps = await decide(context, seen, finishing);
+    const steps = await decide(context, seen, finishing, head);
     fault("before-finish");
-    const result = await runtime.finish(request(context, finishing, steps, seen));
+    // What was decided by one branch's spec is not recorded for another one that was checked out meanwhile (T2).
+    if (context.branch() !== head.branch) continue;
+    const result = await runtime.finish(request(context, finishing, steps, head.branch, seen));
     if (result.kind === "stale") continue;
     fault("after-runtime-commit");
     const finished = accepted(result, finishing.agent_id, seen);
@@ -82,7 +85,8 @@ function request(
   context: Context,
   finishing: Finishing,
   steps: readonly FinishStep[],
-  seen: Look | undefined,
+  branch: string,
+  seen?: Look,
 ): FinishRequest {
   const { agent_id, fencing_token, lease_id, force } = finishing;
   return {
@@ -90,8 +94,7 @@ function request(
     seen: seen?.seen?.version ?? Number.MAX_SAFE_INTEGER,
     force,
     verify: seen?.header.project.conventions.verify ?? "any",
-    worktree: context.worktree,
-    branch: context.branch(),
+    ...{ worktree: context.worktree, branch },
     ...(agent_id === undefined ? {} : { agent_id }),
     ...(fencing_token === undefined ? {} : { fencing_token }),
     ...(lease_id === undefined ? {} : { lease_id }),
@@ -99,7 +102,12 @@ function request(
   };
 }
 
-async function decide(context: Context, seen: Look, finishing: Finishing): Promise<FinishStep[]> {
+async function decide(
+  context: Context,
+  seen: Look,
+  finishing: Finishing,
+  head: ReturnType<Context["head"]>,
+): Promise<FinishStep[]> {
   const { change, task_ids } = finishing;
   const standings: Standing<RecordedOutcome>[] = [];
   const failures: { task_id: string; error: LodestarError }[] = [];
@@ -123,7 +131,6 @@ async function decide(context: Context, seen: Look, finishing: Finishing): Promi
   return standings.map((standing, i) => {
     const { task, outcome } = standing;
     const spec_completed_by = effectiveTask(task, standing.known).completed_by;
-    const head = context.head();
     const isWork = change === "done" || change === "done_verify";
     return {
       key: keyOf(task),
@@ -265,7 +272,7 @@ async function finishBlind(context: Context, finishing: Finishing, trouble: Lode
         : { note: { text: finishing.note, message_id: newMessageId(context.random) } }),
     });
   }
-  const result = await runtime.finish(request(context, finishing, steps, undefined));
+  const result = await runtime.finish(request(context, finishing, steps, context.branch()));
   if (result.kind === "stale") throw new LodestarError("BUSY", "The task changed while its outcome was recorded.");
   const finished = accepted(result, finishing.agent_id);
   context.warn("Recorded in the runtime; it will be written once the spec can be read again.");
