@@ -14,11 +14,12 @@
  */
 import { Database } from "bun:sqlite";
 import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus, loadavg, release, tmpdir, type } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { build, compile } from "../build.ts";
 import { VERSION } from "../src/core/version.ts";
+import { aboutNow } from "./bench/about.ts";
 import { comparePeer, installBacklog, type Own, type Peer } from "./bench/backlog.ts";
 import { CALLS, type Call } from "./bench/calls.ts";
 import { type Drainable, drain, writers } from "./bench/drain.ts";
@@ -38,6 +39,7 @@ import {
   type WorkRow,
   type WritersRow,
 } from "./bench/results.ts";
+import { readRuntimeResults } from "./bench/runtime-results.ts";
 
 /** A plan of so many is imported, and so many are worked off by all agents at once; fewer where all sizes are smaller. */
 const IMPORTED = 10_000;
@@ -349,24 +351,7 @@ async function measure(tasks: number, peer: Peer | undefined): Promise<void> {
   if (peer !== undefined && tasks <= PEER_TASKS && wanted("peers")) besidePeer(peer, tasks);
 }
 
-const git = (...args: readonly string[]): string =>
-  Bun.spawnSync(["git", ...args], { cwd: import.meta.dir, stdout: "pipe", stderr: "ignore" })
-    .stdout.toString()
-    .trim();
-const about = {
-  machine: {
-    processor: cpus()[0]?.model.trim() ?? "unknown processor",
-    cores: availableParallelism(),
-    // What is behind the number says who built the kernel.
-    kernel: `${type()} ${/^[\d.]+/.exec(release())?.[0] ?? ""}`.trim(),
-    bun: Bun.version,
-  },
-  lodestar: VERSION,
-  commit: `${git("rev-parse", "HEAD") || "no commit"}${git("status", "--porcelain", "--", "../src", "../build.ts") === "" ? "" : ", changed"}`,
-  date: new Date().toISOString(),
-  load: rounded3(loadavg()[0] ?? 0),
-  runs,
-};
+const about = { ...aboutNow(), runs };
 console.log(
   `${about.machine.processor}, ${about.machine.cores} cores, ${about.machine.kernel}, Bun ${Bun.version}, load ${about.load}; ${runs} pairs of each, in turn`,
 );
@@ -383,6 +368,6 @@ const results: Results = { ...about, ...found };
 if (out === undefined) process.exit();
 mkdirSync(out, { recursive: true });
 writeFileSync(join(out, "results.json"), `${JSON.stringify(results, null, 2)}\n`);
-writeFileSync(join(out, "results.md"), resultsPage(results));
+writeFileSync(join(out, "results.md"), resultsPage(results, readRuntimeResults(out) !== undefined));
 writeFileSync(join(out, "plot.svg"), plot(results));
 console.log(`\nWritten: ${out}`);

@@ -15,6 +15,7 @@ import { CODES } from "../src/core/errors.ts";
 import { escapeMarkdown, fenced, markdownTable } from "../src/render/markdown.ts";
 import { plot } from "./bench/plot.ts";
 import { FOLDER as MEASURED, readResults, resultsPage } from "./bench/results.ts";
+import { readRuntimeResults, runtimePage } from "./bench/runtime-results.ts";
 import { writeSite } from "./site.ts";
 import { readReport, torturePage } from "./torture/report.ts";
 
@@ -133,11 +134,12 @@ async function pages(): Promise<Map<string, string>> {
   }
   found.set("errors.md", errorsPage());
   found.set("torture.md", torturePage(readReport(), TORTURE_MARK));
-  const results = readResults(MEASURED);
+  const [results, runtimes] = [readResults(MEASURED), readRuntimeResults(MEASURED)];
   if (results !== undefined) {
-    found.set("../performance/results.md", resultsPage(results));
+    found.set("../performance/results.md", resultsPage(results, runtimes !== undefined));
     found.set("../performance/plot.svg", plot(results));
   }
+  if (runtimes !== undefined) found.set("../performance/runtime.md", runtimePage(runtimes));
   return found;
 }
 

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { markdownTable } from "../../src/render/markdown.ts";
+import { type About, aboutText, loadText } from "./about.ts";
 
 /** Where the results are that the documentation shows. */
 export const FOLDER = join(import.meta.dir, "..", "..", "docs", "performance");
@@ -83,18 +84,7 @@ export interface PeerRow {
   readonly lodestar_ms: number;
 }
 
-export interface Results {
-  readonly machine: {
-    readonly processor: string;
-    readonly cores: number;
-    readonly kernel: string;
-    readonly bun: string;
-  };
-  readonly lodestar: string;
-  readonly commit: string;
-  readonly date: string;
-  /** Programs that wanted a core when it began, on average of a minute: what else the machine did. */
-  readonly load: number;
+export interface Results extends About {
   readonly runs: number;
   readonly calls: readonly CallRow[];
   readonly works: readonly WorkRow[];
@@ -143,14 +133,15 @@ function bySize<Row extends { readonly tasks: number }>(
 const waits = ({ p50_ms, p90_ms, p99_ms, longest_ms }: Waits): string[] =>
   [p50_ms, p90_ms, p99_ms, longest_ms].map((value) => `${ms(value)} ms`);
 
-/** The page of the results. */
-export function resultsPage(found: Results): string {
-  const { machine, lodestar, commit, date, load, runs, calls, works, memory, drains, writers, peers } = found;
+/** The page of the results. @param runtimes true when the page of runtimes lies beside it. */
+export function resultsPage(found: Results, runtimes = false): string {
+  const { runs, calls, works, memory, drains, writers, peers } = found;
   const parts = [
     "# What calls cost, measured",
     MARK,
-    `${machine.processor}, ${machine.cores} cores, ${machine.kernel}, Bun ${machine.bun}; Lodestar ${lodestar} at ${commit.slice(0, 12)}, ${date.slice(0, 10)}. ${runs} pairs of each. When it began, ${load.toFixed(1)} programs wanted a core.`,
+    `${aboutText(found)} ${runs} pairs of each. ${loadText(found)}`,
     "Again on your machine: `bun run bench`. How it is measured and what it means: [What a call costs](../performance.md).",
+    ...(runtimes ? ["How many agents a runtime serves: [claims a second](runtime.md)."] : []),
     PLOT,
     "## Calls",
     "The median of whole processes, and how often the floor's that it was run in turn with: **E** an empty program, **Q** one that opens a database and runs one query, **C** Q and a durable commit, **W** C and the spec's bytes written anew. ✓ and ✗: the aim is reached, or not.",

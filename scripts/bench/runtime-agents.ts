@@ -8,9 +8,10 @@ import { CODES, LodestarError } from "../../src/core/errors.ts";
 import { openPostgresRuntime } from "../../src/runtime/postgres/open.ts";
 import { openRuntime } from "../../src/runtime/sqlite/open.ts";
 import type { Candidate, RuntimeStore } from "../../src/runtime/store.ts";
+import type { Granter } from "./runtime-results.ts";
 
 export interface Part {
-  readonly kind: "sqlite" | "postgres" | "bare";
+  readonly kind: Granter;
   /** A path or a URL. */
   readonly where: string;
   readonly project_id: string;

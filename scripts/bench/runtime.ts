@@ -3,36 +3,38 @@
  *
  *   bun run bench:runtime                          1 to 256 agents, 3 s each, with a PostgreSQL server of its own
  *   bun run bench:runtime --agents 1,16,256 --seconds 10
+ *   bun run bench:runtime --out DIR                runtime.json and runtime.md there, in place of docs/performance
  *   bun run bench:runtime --url postgres://…       a server that is there; makes a project and a table "bare" in it
  *
  * Three stores side by side: a SQLite file, the PostgreSQL runtime, and the bare upsert of one row on the same server, which is the limit
  * of any runtime there. Agents claim one of the tasks that are free and give it back, without a pause, in up to 16 processes; the time
- * of a grant is what its agent waited. "12!": so many calls waited as long as a call may, and were told to try again. Nothing is asserted,
- * because machines differ; compare within a row.
+ * of a grant is what its agent waited. Writes what it found as data and as a page, all of it or, of some numbers of agents, only where
+ * `--out` says; `bun run docs` then links the page. Nothing is asserted, because machines differ.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { Cluster, whyNoPostgres } from "../../test/support/postgres.ts";
+import { aboutNow } from "./about.ts";
+import { FOLDER } from "./results.ts";
 import type { Part, Took } from "./runtime-agents.ts";
+import { type GrantsRow, grantsTable, type RuntimeResults, runtimePage } from "./runtime-results.ts";
 
-const option = (name: string): string | undefined => {
-  const at = process.argv.indexOf(`--${name}`);
-  return at < 0 ? undefined : process.argv[at + 1];
-};
-const AGENTS = (option("agents") ?? "1,2,4,8,16,32,64,128,256").split(",").map(Number);
-const SECONDS = Number(option("seconds") ?? 3);
+const { values } = parseArgs({
+  options: {
+    agents: { type: "string" },
+    seconds: { type: "string", default: "3" },
+    url: { type: "string" },
+    out: { type: "string" },
+  },
+});
+const AGENTS = (values.agents ?? "1,2,4,8,16,32,64,128,256").split(",").map(Number);
+const SECONDS = Number(values.seconds);
+const OUT = values.out ?? (values.agents === undefined ? FOLDER : undefined);
 const PROCESSES = 16;
 
-interface Figures {
-  readonly perSecond: number;
-  readonly p50: number;
-  readonly p99: number;
-  /** Calls that waited as long as a call may, and were told to try again. */
-  readonly refused: number;
-}
-
-async function measure(agents: number, rest: Omit<Part, "agents" | "tasks" | "seconds">): Promise<Figures> {
+async function measure(agents: number, rest: Omit<Part, "agents" | "tasks" | "seconds">): Promise<GrantsRow> {
   const processes = Math.min(agents, PROCESSES);
   const bounds = Array.from({ length: processes + 1 }, (_, nth) => Math.round((nth * agents) / processes));
   const children = bounds.slice(1).map((to, nth) => {
@@ -56,7 +58,8 @@ async function measure(agents: number, rest: Omit<Part, "agents" | "tasks" | "se
   await Promise.all(children.map((child) => child.exited));
   took.sort((a, b) => a - b);
   const at = (share: number) => (took[Math.min(took.length - 1, Math.floor(took.length * share))] ?? Number.NaN) / 1000;
-  return { perSecond: took.length / SECONDS, p50: at(0.5), p99: at(0.99), refused };
+  const per_second = Math.round(took.length / SECONDS);
+  return { agents, by: rest.kind, per_second, p50_ms: at(0.5), p99_ms: at(0.99), refused };
 }
 
 async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
@@ -72,34 +75,63 @@ async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string
   return undefined;
 }
 
-const shown = ({ perSecond, p50, p99, refused }: Figures) =>
-  `${perSecond.toFixed(0).padStart(7)}/s ${p50.toFixed(1).padStart(7)} ${p99.toFixed(1).padStart(8)}${refused === 0 ? "" : `, ${refused}!`}`;
+/** Sessions in this database, but the asking one. */
+async function sessions(client: Bun.SQL): Promise<number> {
+  const [{ count }] = await client.unsafe(
+    "select count(*)::int as count from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+  );
+  return count;
+}
 
-const named = option("url");
+/** A server needs a moment to notice that hundreds of clients are gone, and has no room for the next ones before. */
+async function untilGone(client: Bun.SQL, before: number): Promise<void> {
+  for (let nth = 0; nth < 300 && (await sessions(client)) > before; nth += 1) await Bun.sleep(100);
+}
+
+const { url: named } = values;
 const reason = named === undefined ? whyNoPostgres() : undefined;
 if (reason !== undefined) throw new Error(reason);
+const about = aboutNow();
 const scratch = mkdtempSync(join(tmpdir(), "lodestar-bench-"));
 const cluster = named === undefined ? await Cluster.start({ durable: true }) : undefined;
 const url = named ?? cluster?.url() ?? "";
+const grants: GrantsRow[] = [];
 try {
-  console.log("claims a second; milliseconds of a grant, median and 99 of 100");
-  console.log(
-    `${"agents".padEnd(8)}${["SQLite", "PostgreSQL", "bare upsert"].map((name) => name.padEnd(30)).join("")}`,
+  const client = new Bun.SQL(url, { max: 1, prepare: false });
+  const [{ version }] = await client.unsafe("select current_setting('server_version') as version");
+  await client.unsafe(
+    "create table if not exists bare (task integer primary key, agent integer, expires_at timestamptz)",
   );
+  const before = await sessions(client);
   for (const agents of AGENTS) {
     const project_id = `bench-${Date.now()}`;
-    const client = new Bun.SQL(url, { max: 1, prepare: false });
-    await client.unsafe(
-      "create table if not exists bare (task integer primary key, agent integer, expires_at timestamptz)",
-    );
     await client.unsafe("truncate bare");
-    await client.close();
-    const figures = [
-      await measure(agents, { kind: "sqlite", where: join(scratch, `${agents}.sqlite`), project_id }),
-      await measure(agents, { kind: "postgres", where: url, project_id }),
-      await measure(agents, { kind: "bare", where: url, project_id }),
-    ];
-    console.log(`${String(agents).padEnd(8)}${figures.map((each) => shown(each).padEnd(30)).join("")}`);
+    const rows: GrantsRow[] = [];
+    for (const [kind, where] of [
+      ["sqlite", join(scratch, `${agents}.sqlite`)],
+      ["postgres", url],
+      ["bare", url],
+    ] as const) {
+      rows.push(await measure(agents, { kind, where, project_id }));
+      await untilGone(client, before);
+    }
+    grants.push(...rows);
+    // One line at a time, so that something is seen.
+    const [head, rule, line] = grantsTable(rows).split("\n");
+    console.log(grants.length === rows.length ? [head, rule, line].join("\n") : line);
+  }
+  await client.close();
+  const results: RuntimeResults = {
+    ...about,
+    seconds: SECONDS,
+    server: `PostgreSQL ${String(version).split(" ")[0]}`,
+    grants,
+  };
+  if (OUT !== undefined) {
+    mkdirSync(OUT, { recursive: true });
+    writeFileSync(join(OUT, "runtime.json"), `${JSON.stringify(results, null, 2)}\n`);
+    writeFileSync(join(OUT, "runtime.md"), runtimePage(results));
+    console.log(`\nWritten: ${OUT}`);
   }
 } finally {
   await cluster?.stop();

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { plot } from "../../scripts/bench/plot.ts";
 import { type CallRow, type Results, resultsPage } from "../../scripts/bench/results.ts";
+import { type GrantsRow, runtimePage } from "../../scripts/bench/runtime-results.ts";
 
 const call = (tasks: number, command: string, ms: number, floor: CallRow["floor"], floorMs: number): CallRow => ({
   ...{ tasks, command, median_ms: ms, quartiles_ms: [ms - 1, ms + 1], floor, floor_ms: floorMs },
@@ -100,5 +101,24 @@ describe("the plot of a benchmark", () => {
       else if (self === "") open.push(name ?? "");
     }
     expect(open).toEqual([]);
+  });
+});
+
+describe("the page of a benchmark of runtimes", () => {
+  const { machine, lodestar, commit, date, load } = FOUND;
+  const row = (agents: number, by: GrantsRow["by"], refused = 0): GrantsRow => ({
+    ...{ agents, by, per_second: 100 * agents, p50_ms: 1.25, p99_ms: 20, refused },
+  });
+  const page = runtimePage({
+    ...{ machine, lodestar, commit, date, load, seconds: 3, server: "PostgreSQL 15.1" },
+    grants: [row(256, "sqlite", 7), row(1, "sqlite"), row(1, "postgres"), row(1, "bare")],
+  });
+
+  test("has a line for each number of agents and a column for each runtime, and tells of calls that were sent away", () => {
+    expect(page).toContain("Some CPU, 2 cores");
+    expect(page).toContain("PostgreSQL 15.1. 3 s of each.");
+    expect(page).toContain("| agents | SQLite | PostgreSQL | bare upsert |");
+    expect(page).toContain("| 1 | 100/s, 1.3 / 20.0 ms | 100/s, 1.3 / 20.0 ms | 100/s, 1.3 / 20.0 ms |");
+    expect(page).toContain("| 256 | 25600/s, 1.3 / 20.0 ms, 7 refused |  |  |");
   });
 });
