@@ -166,6 +166,19 @@ test("Copilot announces every tool, in its own words: only what writes is refuse
   expect(await denied("edit", "{")).toBe(false);
 });
 
+test("a subagent of Copilot, whose session is its own, works for its parent's agent, and is not reminded", async () => {
+  using here = await held();
+  const [, agent] = /You are (A\w+)\./.exec((await hook(here, "session-start", said(here, "x"))).stdout) ?? [];
+  await here.ok(`task claim C --agent ${agent}`);
+  const child = { sessionId: "of-its-own", cwd: here.path, parentAgentId: SESSION, agentId: "of-its-own" };
+  const edit = { ...child, toolName: "create", toolArgs: { path: "src/auth/x.ts", file_text: "x" } };
+  const refused = await hook(here, "pre-edit", JSON.stringify(edit));
+  expect(refused).toMatchObject({ exit: 2, stderr: expect.stringContaining(`--from ${agent}`) });
+  expect(await hook(here, "stop", JSON.stringify(child))).toMatchObject(silent);
+  expect((await hook(here, "stop", said(here, "Stop"))).stderr).toContain("You still hold C");
+  expect(await hook(here, "pre-edit", JSON.stringify({ ...edit, parentAgentId: "unknown" }))).toMatchObject(silent);
+});
+
 test("the plugin that setup writes for opencode tells the brief, refuses, renews, and is silent where lodestar is missing", async () => {
   using here = await held();
   await here.ok("setup opencode");

@@ -58,7 +58,8 @@ export async function runHook(event: Event, tool: Hooked, context: Context): Pro
     case "post-tool":
       return { acted: true, agent_id, ...(await renew(held, seen, context)) };
     case "stop":
-      return { acted: true, agent_id, ...remind(held, said) };
+      // A subagent that is finished gives nothing back: its parent goes on.
+      return { acted: true, agent_id, ...(parentOf(said) === undefined ? remind(held, said) : {}) };
   }
 }
 
@@ -83,6 +84,9 @@ const text = (value: unknown): string | undefined => (typeof value === "string" 
 const sessionOf = (said: Said): string | undefined =>
   text(said.session_id) ?? text(said.conversation_id) ?? text(said.sessionId);
 
+/** Of a subagent whose session is one of its own (Copilot), the session that began it; it works for that one's agent. */
+const parentOf = (said: Said): string | undefined => text(said.parentAgentId);
+
 /**
  * The agent of a tool's session. It is made from the session's id, so that nothing but the agent itself has to be remembered: any later
  * hook of the session finds it in the runtime, and two that start at once make one.
@@ -102,9 +106,8 @@ function agentOfSession(session: string): string {
 function actorIn(seen: AgentsView, said: Said, context: Context): string | undefined {
   const named = context.actor();
   if (named !== undefined) return named;
-  const session = sessionOf(said);
-  const own = session === undefined ? undefined : agentOfSession(session);
-  return isHere(seen, own) ? own : undefined;
+  const sessions = [sessionOf(said), parentOf(said)].flatMap((session) => session ?? []);
+  return sessions.map(agentOfSession).find((own) => isHere(seen, own));
 }
 
 const isHere = ({ agents }: AgentsView, agent_id: string | undefined): boolean =>
