@@ -19,6 +19,7 @@ export interface Part {
 export interface Report {
   readonly processes?: Part;
   readonly simulation?: Part;
+  readonly simulation_postgres?: Part;
 }
 
 export const rowsText = (rows: Rows): string =>
@@ -35,28 +36,45 @@ export function record(mode: keyof Report, part: Part): void {
 }
 
 /** The page, whose numbers are those of the last runs. */
-export function torturePage({ processes, simulation }: Report, mark: string): string {
-  const names = [...new Set([...(processes?.rows ?? []), ...(simulation?.rows ?? [])].map(([name]) => name))];
+export function torturePage({ processes, simulation, simulation_postgres }: Report, mark: string): string {
+  const parts = [processes, simulation, simulation_postgres];
+  const names = [...new Set(parts.flatMap((part) => part?.rows ?? []).map(([name]) => name))];
   const of = (part: Part | undefined, name: string): string =>
     String(part?.rows.find(([row]) => row === name)?.[1] ?? "");
   const run = (part: Part | undefined, command: string): string =>
     part === undefined ? "" : `\`${command} --seed ${part.seed} --minutes ${part.minutes} --workers ${part.workers}\``;
-  const bugs = (simulation?.bugs ?? []).map(({ name, counterexample, promise, histories }) => [
-    ...[name, String(counterexample ?? ""), promise ?? "not found", String(histories)],
-  ]);
+  const bugNames = [
+    ...new Set([simulation, simulation_postgres].flatMap((part) => part?.bugs ?? []).map(({ name }) => name)),
+  ];
+  const bugIn = (part: Part | undefined, name: string): MutantFinding | undefined =>
+    part?.bugs?.find((bug) => bug.name === name);
+  const found = (bug: MutantFinding | undefined): readonly string[] =>
+    bug === undefined ? ["", ""] : [bug.promise ?? "not found", String(bug.histories)];
+  const bugs = bugNames.map((name) => {
+    const [file, server] = [bugIn(simulation, name), bugIn(simulation_postgres, name)];
+    return [name, String((file ?? server)?.counterexample ?? ""), ...found(file), ...found(server)];
+  });
   return `${[
     "# What torture found",
     mark,
     "The last long run of each kind. How it is done, and what the lines mean: [how Lodestar is tried to be broken](../concepts/testing.md).",
     markdownTable(
-      ["", "real processes", "simulation"],
+      ["", "real processes", "simulation", "simulation over PostgreSQL"],
       [
-        ["Run", run(processes, "bun run torture"), run(simulation, "bun run torture --simulate")],
-        ...names.map((name) => [name, of(processes, name), of(simulation, name)]),
+        [
+          "Run",
+          run(processes, "bun run torture"),
+          run(simulation, "bun run torture --simulate"),
+          run(simulation_postgres, "bun run torture --simulate --runtime postgres"),
+        ],
+        ...names.map((name) => [name, ...parts.map((part) => of(part, name))]),
       ],
     ),
     "## Seeded bugs",
-    "Each is one rule of the program switched off, and the promise that the simulation then found broken, after so many histories from seed 1 on.",
-    markdownTable(["rule switched off", "counterexample", "promise", "histories"], bugs),
+    "Each is one rule of the program switched off, and the promise that the simulation then found broken, after so many histories from seed 1 on; then the same over PostgreSQL. Rules that all stores share are sought over SQLite.",
+    markdownTable(
+      ["rule switched off", "counterexample", "promise", "histories", "over PostgreSQL", "histories"],
+      bugs,
+    ),
   ].join("\n\n")}\n`;
 }

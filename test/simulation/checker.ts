@@ -1,15 +1,6 @@
-import { Database } from "bun:sqlite";
-import { existsSync, readFileSync, statSync } from "node:fs";
 import { parse as parseStrictly } from "yaml";
-import {
-  keyOfRow,
-  type LeaseRow,
-  type OutboxRow,
-  outcomeOfRow,
-  readLeases,
-  readOutbox,
-  readOutcomes,
-} from "../support/runtime-tables.ts";
+import { keyOfRow, type LeaseRow, type OutboxRow, outcomeOfRow } from "../support/runtime-tables.ts";
+import type { Store } from "./faults.ts";
 import {
   claimableIds,
   effective,
@@ -28,13 +19,8 @@ import {
   statusOf,
 } from "./lattice.ts";
 import { misreported, Violation, waitsForWork } from "./promises.ts";
+import type { ClockRow, SimulatedRuntime } from "./runtime.ts";
 import type { Worktree, World } from "./world.ts";
-
-interface ClockRow {
-  readonly clock_offset: number;
-  readonly last_now: number;
-  readonly last_seq: number;
-}
 
 /** The runtime's tables at one moment, read past the product. */
 export interface Snapshot {
@@ -42,11 +28,17 @@ export interface Snapshot {
   readonly outcomes: ReadonlyMap<string, Outcome & { readonly version: number }>;
   readonly outbox: ReadonlyMap<number, OutboxRow>;
   readonly clock: ClockRow | undefined;
-  readonly events: { readonly top: number; readonly count: number };
+  /** Of all events, in their order. */
+  readonly seqs: readonly number[];
 }
 const EMPTY: Snapshot = {
-  ...{ leases: new Map(), outcomes: new Map(), outbox: new Map(), clock: undefined },
-  events: { top: 0, count: 0 },
+  ...{ leases: new Map(), outcomes: new Map(), outbox: new Map(), clock: undefined, seqs: [] },
+};
+
+/** Rules that speak of what only one of the stores has. */
+export const RULES_OF_ONE: Readonly<Record<Store, readonly string[]>> = {
+  sqlite: ["L1: another handle drops the locks of an open database"],
+  postgres: ["L4: a step that arrives twice is taken twice"],
 };
 
 /** One call of a command, over all its attempts. */
@@ -93,8 +85,9 @@ interface Committed {
 /** Verifies each step against the state before it, and the whole afterwards. Shares no code with the product. */
 export class Checker {
   readonly #world: World;
-  #db: Database | undefined;
-  #inode = 0n;
+  readonly #runtime: SimulatedRuntime;
+  /** The runtime in use; none while there is none, or another program's, or nobody has looked. */
+  #identity: string | undefined;
   /** The runtime's clock as L5 describes it. */
   #offset = 0;
   #last = 0;
@@ -110,8 +103,9 @@ export class Checker {
   /** Acknowledged operations, for the report. */
   acknowledged = 0;
 
-  constructor(world: World) {
+  constructor(world: World, runtime: SimulatedRuntime) {
     this.#world = world;
+    this.#runtime = runtime;
   }
 
   /** How often each rule was looked at; one that never was proves nothing. */
@@ -122,11 +116,6 @@ export class Checker {
     const name = `${promise}: ${rule}`;
     this.exercised.set(name, (this.exercised.get(name) ?? 0) + 1);
     if (broken) throw new Violation(promise, say());
-  }
-
-  close(): void {
-    this.#db?.close();
-    this.#db = undefined;
   }
 
   /** The runtime's clock now. */
@@ -141,64 +130,42 @@ export class Checker {
 
   /** False while there is none, or another program's, or nobody has looked. */
   get knowsRuntime(): boolean {
-    return this.#inode !== 0n;
+    return this.#identity !== undefined;
   }
 
   forgetRuntime(): void {
-    this.close();
-    this.#inode = 0n;
+    this.#identity = undefined;
     this.#committed = [];
     this.#acknowledged = [];
   }
 
-  snapshot(): Snapshot {
-    const { runtime } = this.#world;
-    const inode = statSync(runtime, { bigint: true, throwIfNoEntry: false })?.ino;
-    if (inode === undefined) return EMPTY;
-    if (this.#db === undefined || inode !== this.#inode) {
-      const opened = new Database(runtime, { readwrite: true, create: false });
-      if (opened.query("select 1 from sqlite_schema where name = 'lease'").get() === null) {
-        // Another program's, or nothing in it yet.
-        opened.close();
-        return EMPTY;
-      }
+  async snapshot(): Promise<Snapshot> {
+    const tables = await this.#runtime.read();
+    if (tables === undefined) return EMPTY;
+    const { identity, clock, leases, outcomes, outbox, seqs } = tables;
+    if (identity !== this.#identity) {
       this.#never(
         "L6",
         "a runtime in use is put away",
-        this.#inode !== 0n,
+        this.#identity !== undefined,
         () => "Another runtime took the place of the one in use.",
       );
-      this.#db?.close();
-      this.#db = opened;
-      this.#inode = inode;
-      const [clock] = this.#rows<ClockRow>("select clock_offset, last_now, last_seq from runtime");
+      this.#identity = identity;
       this.#offset = clock?.clock_offset ?? 0;
       this.#last = clock?.last_now ?? 0;
     }
     return {
-      leases: new Map(readLeases(this.#db).map((row) => [row.fencing_token, row])),
-      outcomes: new Map(
-        readOutcomes(this.#db).map((row) => [keyOfRow(row), { ...outcomeOfRow(row), version: row.version }]),
-      ),
-      outbox: new Map(readOutbox(this.#db).map((row) => [row.outbox_id, row])),
-      clock: this.#rows<ClockRow>("select clock_offset, last_now, last_seq from runtime")[0],
-      events: this.#rows<Snapshot["events"]>(
-        "select coalesce(max(seq), 0) as top, count(*) as count from event",
-      )[0] ?? {
-        top: 0,
-        count: 0,
-      },
+      leases: new Map(leases.map((row) => [row.fencing_token, row])),
+      outcomes: new Map(outcomes.map((row) => [keyOfRow(row), { ...outcomeOfRow(row), version: row.version }])),
+      outbox: new Map(outbox.map((row) => [row.outbox_id, row])),
+      ...{ clock, seqs },
     };
-  }
-
-  #rows<Row>(sql: string): Row[] {
-    return (this.#db?.query(sql).all() ?? []) as Row[];
   }
 
   /** Checks one step of the store that wrote. */
   wrote(call: Call, method: string, request: Json, result: Json, before: Snapshot, after: Snapshot): void {
     this.#checkClock(before, after);
-    this.#checkEvents(before);
+    this.#checkEvents(before, after);
     this.#checkLeases(call, method, request, result, before, after);
     this.#checkOutcomes(call, method, request, result, before, after);
     this.#checkOutbox(call, method, request, result, before, after);
@@ -240,34 +207,36 @@ export class Checker {
   }
 
   /** No reader may see an event before one that comes earlier in their order (counterexample 23). */
-  #checkEvents(before: Snapshot): void {
-    const [old] = this.#rows<{ count: number }>(
-      `select count(*) as count from event where seq <= ${before.events.top}`,
-    );
-    const late = (old?.count ?? 0) - before.events.count;
+  #checkEvents(before: Snapshot, after: Snapshot): void {
+    const top = before.seqs.at(-1) ?? 0;
+    const late = after.seqs.filter((seq) => seq <= top).length - before.seqs.length;
     this.#never(
       "Events",
       "an event comes up behind one that was read",
       late > 0,
-      () => `${late} events came up below the seq ${before.events.top}, which readers have passed.`,
+      () => `${late} events came up below the seq ${top}, which readers have passed.`,
     );
   }
 
   /** A step that a death cut short: none of it is there (counterexample 19). */
   died(call: Call, method: string, before: Snapshot, after: Snapshot): void {
-    const text = (snapshot: Snapshot): string =>
-      JSON.stringify([
-        [...snapshot.leases.values()],
-        [...snapshot.outcomes],
-        [...snapshot.outbox.values()],
-        snapshot.clock,
-        snapshot.events,
-      ]);
+    // An empty runtime may have been made for it: that is no part of the step.
+    const { clock } = before.clock === undefined ? after : before;
     this.#never(
       "L6",
       "a step that was cut short is half done",
-      text(before) !== text(after),
+      textOf({ ...before, clock }) !== textOf(after),
       () => `${call.agent_id} died in ${method}, and a part of it is there.`,
+    );
+  }
+
+  /** A step that a network hands over once more: it was taken, and nothing of it is taken again. */
+  repeated(before: Snapshot, after: Snapshot): void {
+    this.#never(
+      "L4",
+      "a step that arrives twice is taken twice",
+      textOf(before) !== textOf(after),
+      () => "A copy of a step arrived after the step, and changed the runtime.",
     );
   }
 
@@ -370,6 +339,12 @@ export class Checker {
       "a stranger moves a lease",
       (method !== "renew" && method !== "claim") || !mine,
       () => `${method} by ${request?.agent_id} moved the lease of ${row.agent_id} on ${row.task_id}.`,
+    );
+    this.#never(
+      "L3",
+      "a lease that was given up lives again",
+      row.ended === null && old.ended !== null && old.ended !== "expired",
+      () => `${method} by ${request?.agent_id} moved the lease of ${row.task_id}, which was ${old.ended}.`,
     );
     const newer = [...before.leases.values()].some(
       (other) => keyOfRow(other) === keyOfRow(row) && other.fencing_token > row.fencing_token,
@@ -705,7 +680,7 @@ export class Checker {
       call.unproven.push({ key, task_id: lease.task_id, kind: request.kind });
       this.#noteAbsent(call, lease.task_id, before);
     }
-    this.prove(call, before);
+    this.#prove(call, before);
   }
 
   #noteAbsent(call: Call, task_id: string, before: Snapshot): void {
@@ -719,12 +694,12 @@ export class Checker {
   }
 
   /** This call has looked at its spec: what arrived meanwhile is not absent any more. */
-  looked(call: Call): void {
+  async looked(call: Call): Promise<void> {
     const text = call.worktree.text;
     call.looked = text;
     call.absent = call.absent.filter(({ need }) => !satisfied(readTasks(text).get(need)?.outcome ?? NONE));
     this.#noteHeld(call.worktree, text);
-    this.prove(call);
+    await this.prove(call);
   }
 
   #noteHeld(worktree: Worktree, text: string): void {
@@ -739,9 +714,11 @@ export class Checker {
   }
 
   /** L9: a grant must have been right at some instant between itself and its answer. */
-  prove(call: Call, at?: Snapshot): void {
-    if (call.unproven.length === 0) return;
-    const { outcomes } = at ?? this.snapshot();
+  async prove(call: Call): Promise<void> {
+    if (call.unproven.length > 0) this.#prove(call, await this.snapshot());
+  }
+
+  #prove(call: Call, { outcomes }: Snapshot): void {
     const tasks = readTasks(call.worktree.text);
     call.unproven = call.unproven.filter(({ key, task_id, kind }) => {
       const task = tasks.get(task_id);
@@ -827,7 +804,7 @@ export class Checker {
   }
 
   /** An answer reached its caller. */
-  answered(call: Call, answer: Json): void {
+  async answered(call: Call, answer: Json): Promise<void> {
     this.#never(
       "Defect",
       "an answer is a defect",
@@ -836,7 +813,7 @@ export class Checker {
     );
     if (!answer.ok) return;
     this.acknowledged += 1;
-    this.prove(call);
+    await this.prove(call);
     const [wrong] = call.unproven;
     this.#never(
       "L9",
@@ -852,7 +829,7 @@ export class Checker {
         () => `The claim did not say that ${task_id} builds on ${need}, which is not here.`,
       );
     this.#checkHeld(call, answer);
-    const { outcomes } = this.snapshot();
+    const { outcomes } = await this.snapshot();
     for (const done of call.applied) {
       const key = done.slice(done.indexOf(" ") + 1);
       const outcome = outcomes.get(key);
@@ -941,13 +918,8 @@ export class Checker {
 
   /** The kernel's list has the lock of the open connection: nothing has dropped it (counterexample 3). */
   locksAreKept(): void {
-    if (this.#db === undefined || this.#inode === 0n || !existsSync("/proc/locks")) return;
-    // The list is no snapshot: while other processes lock and unlock, a line may be passed over.
-    const isKept = (): boolean =>
-      readFileSync("/proc/locks", "utf8")
-        .split("\n")
-        .some((line) => line.includes(` ${process.pid} `) && line.includes(`:${this.#inode} `));
-    const own = Array.from({ length: 50 }).some(isKept);
+    const own = this.#runtime.keepsLocks();
+    if (own === undefined) return;
     this.#never(
       "L1",
       "another handle drops the locks of an open database",
@@ -1002,11 +974,9 @@ export class Checker {
   }
 
   /** What a follower of events has seen is what was there to see. */
-  followed(seen: readonly number[], from: number): void {
-    const all = this.#rows<{ seq: number }>(`select seq from event where seq > ${from} order by seq`).map(
-      ({ seq }) => seq,
-    );
-    const missed = all.find((seq) => !seen.includes(seq));
+  async followed(seen: readonly number[], from: number): Promise<void> {
+    const { seqs } = await this.snapshot();
+    const missed = seqs.find((seq) => seq > from && !seen.includes(seq));
     this.#never(
       "Events",
       "a follower misses an event",
@@ -1016,8 +986,8 @@ export class Checker {
   }
 
   /** Compares what the product says of a worktree with what the planes are (T1, T3). */
-  audit(worktree: Worktree, listed: Json, next: Json): void {
-    const { outcomes, leases } = existsSync(this.#world.runtime) ? this.snapshot() : EMPTY;
+  async audit(worktree: Worktree, listed: Json, next: Json): Promise<void> {
+    const { outcomes, leases } = await this.snapshot();
     const tasks = readTasks(worktree.text);
     const wrong = misreported(tasks, outcomes, listed.tasks);
     this.#never(
@@ -1026,7 +996,7 @@ export class Checker {
       wrong !== undefined,
       () => `${worktree.name} says that ${wrong}.`,
     );
-    const expected = this.claimable(worktree);
+    const expected = await this.claimable(worktree);
     const offered: string[] = next.tasks.map((item: Json) => item.id);
     this.#never(
       "T3",
@@ -1051,8 +1021,8 @@ export class Checker {
   }
 
   /** What an agent in this worktree can claim now. */
-  claimable(worktree: Worktree): string[] {
-    const { outcomes, leases } = existsSync(this.#world.runtime) ? this.snapshot() : EMPTY;
+  async claimable(worktree: Worktree): Promise<string[]> {
+    const { outcomes, leases } = await this.snapshot();
     const tasks = readTasks(worktree.text);
     const held = new Set(
       [...leases.values()].filter((row) => row.ended === null && row.expires_at > this.now).map(keyOfRow),
@@ -1061,23 +1031,22 @@ export class Checker {
   }
 
   /** How many leases an agent holds at this moment. */
-  heldBy(agent_id: string): number {
-    const { leases } = existsSync(this.#world.runtime) ? this.snapshot() : EMPTY;
+  async heldBy(agent_id: string): Promise<number> {
+    const { leases } = await this.snapshot();
     return [...leases.values()].filter(
       (row) => row.agent_id === agent_id && row.ended === null && row.expires_at > this.now,
     ).length;
   }
 
   /** The `seq` before the runtime's first event. */
-  beginOfEvents(): number {
-    this.snapshot();
-    const [first] = this.#rows<{ seq: number }>("select seq from event order by seq limit 1");
-    return (first?.seq ?? 1) - 1;
+  async beginOfEvents(): Promise<number> {
+    const [first = 1] = (await this.snapshot()).seqs;
+    return first - 1;
   }
 
   /** True when an outcome may be waiting for this branch in this worktree. */
-  waitsFor(worktree: Worktree, branch: string): boolean {
-    return [...this.snapshot().outbox.values()].some((row) => {
+  async waitsFor(worktree: Worktree, branch: string): Promise<boolean> {
+    return [...(await this.snapshot()).outbox.values()].some((row) => {
       if (row.target_branch !== branch) return false;
       const owner = this.#world.worktrees.find((one) => one.root === row.target_worktree);
       return owner === undefined || owner.gone || owner === worktree;
@@ -1085,8 +1054,8 @@ export class Checker {
   }
 
   /** After the last healing: everything acknowledged is there, and what waits has a reason. */
-  finish(): void {
-    const { outcomes, outbox } = this.snapshot();
+  async finish(): Promise<void> {
+    const { outcomes, outbox } = await this.snapshot();
     for (const { key, outcome } of this.#acknowledged) {
       const now = outcomes.get(key);
       this.#never(
@@ -1115,9 +1084,9 @@ export class Checker {
   }
 
   /** The checkpoint of the final healing: what a branch should have by now. */
-  healed(worktree: Worktree): void {
+  async healed(worktree: Worktree): Promise<void> {
     const tasks = [...readTasks(worktree.text).values()];
-    const { outbox } = this.snapshot();
+    const { outbox } = await this.snapshot();
     for (const row of outbox.values()) {
       if (row.target_worktree !== worktree.root || row.target_branch !== worktree.branch) continue;
       const task = tasks.find((one) => one.key === keyOfRow(row));
@@ -1140,6 +1109,10 @@ function appliedOf(method: string, result: Json, before: Snapshot, after: Snapsh
     return !one.already && before.outcomes.get(key)?.version !== after.outcomes.get(key)?.version;
   });
 }
+
+/** Everything that a snapshot holds, to compare with another. */
+const textOf = ({ leases, outcomes, outbox, clock, seqs }: Snapshot): string =>
+  JSON.stringify([[...leases.values()], [...outcomes], [...outbox.values()], clock, seqs]);
 
 function outcomeIn(snapshot: Snapshot, key: string): Outcome {
   const found = snapshot.outcomes.get(key);

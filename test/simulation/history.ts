@@ -1,11 +1,10 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { AnyCommand } from "../../src/commands/command.ts";
 import type { Context } from "../../src/commands/context.ts";
 import { type Answer, execute } from "../../src/commands/execute.ts";
 import { REGISTRY } from "../../src/commands/registry.ts";
 import { LodestarError } from "../../src/core/errors.ts";
 import type { FaultPoint } from "../../src/core/fault.ts";
-import { Sql } from "../../src/runtime/sqlite/sql.ts";
 import type { RuntimeStore } from "../../src/runtime/store.ts";
 import type { SpecPlane, SpecSession } from "../../src/spec/plane.ts";
 import { openContext } from "../../src/wire.ts";
@@ -14,6 +13,7 @@ import { type Call, Checker, type Snapshot } from "./checker.ts";
 import type { Fault } from "./faults.ts";
 import { readTasks } from "./lattice.ts";
 import { Violation } from "./promises.ts";
+import type { Hazard, OpenRuntime, SimulatedRuntime } from "./runtime.ts";
 import { Crash, type Fiber, Scheduler } from "./scheduler.ts";
 import { BRANCHES, type Worktree, World } from "./world.ts";
 
@@ -45,6 +45,16 @@ export interface Told {
 export type Tally = ReadonlyMap<string, number>;
 function tally(map: Map<string, number>, name: string): void {
   map.set(name, (map.get(name) ?? 0) + 1);
+}
+
+/** One step of the runtime while it runs. */
+interface Step {
+  readonly fiber: Fiber | undefined;
+  readonly call: Call;
+  readonly method: string;
+  before: Snapshot;
+  /** Its process dies in the middle of it. */
+  dies: boolean;
 }
 
 interface Agent {
@@ -86,29 +96,37 @@ type Globals = {
   simulatedEarlyLeases?: unknown;
   /** A number for an event that was drawn before the step got its turn; read by mutants alone. */
   simulatedEarlySeq?: number;
-  /** Called before each statement that changes the runtime. */
-  simulatedStatement?: (text: string) => void;
   /** One more boundary, for mutants that make two steps of what was one. */
   simulatedYield?: () => Promise<void>;
 };
 const globals = globalThis as Globals;
 
-// A process may die between two statements of a transaction: the only place below the store's methods where the simulation stands.
-const { run } = Sql.prototype;
-Sql.prototype.run = function (this: Sql, ...args: Parameters<Sql["run"]>): number {
-  globals.simulatedStatement?.(args[0]);
-  return run.apply(this, args);
-};
+/** What befalls a step on its way, as faults are named. */
+const HAZARDS: readonly (readonly [Hazard, Fault])[] = [
+  ["lost", "step lost in the network"],
+  ["cut", "answer lost in the network"],
+  ["repeated", "step arrives twice"],
+];
+/** A step that is longer under way than answers are kept is another matter (docs/concepts/distributed.md). */
+const UNDER_WAY = 240_000;
 
-/** Runs one history. The same seed gives the same history, step by step. */
-export async function simulate(seed: number, base: string, switches: HarnessSwitches = {}): Promise<Told> {
-  const history = new History(seed, base, switches);
+/**
+ * Runs one history. The same seed gives the same history, step by step.
+ *
+ * @param base the folder for its worktrees. @param open makes its runtime.
+ */
+export async function simulate(
+  seed: number,
+  base: string,
+  open: OpenRuntime,
+  switches: HarnessSwitches = {},
+): Promise<Told> {
+  const history = new History(seed, base, open(base), switches);
   const { random } = Math;
   Math.random = () => history.fraction();
   globals.LODESTAR_TEST_FAULTS = true;
   globals.lodestarFault = (point) => history.fault(point);
   globals.simulatedYield = () => history.yield();
-  globals.simulatedStatement = () => history.statement();
   try {
     return await history.run();
   } finally {
@@ -116,9 +134,8 @@ export async function simulate(seed: number, base: string, switches: HarnessSwit
     delete globals.LODESTAR_TEST_FAULTS;
     delete globals.lodestarFault;
     delete globals.simulatedYield;
-    delete globals.simulatedStatement;
     delete globals.simulatedEarlySeq;
-    history.remove();
+    await history.remove();
   }
 }
 
@@ -128,6 +145,7 @@ class History {
   readonly #ids: SeededRandom;
   readonly #noise: SeededRandom;
   readonly #world: World;
+  readonly #runtime: SimulatedRuntime;
   readonly #checker: Checker;
   readonly #scheduler: Scheduler;
   readonly #switches: HarnessSwitches;
@@ -157,7 +175,7 @@ class History {
   #snapshot: Snapshot | undefined;
   #textBefore = "";
 
-  constructor(seed: number, base: string, switches: HarnessSwitches) {
+  constructor(seed: number, base: string, runtime: SimulatedRuntime, switches: HarnessSwitches) {
     this.#seed = seed;
     this.#switches = switches;
     this.#random = new SeededRandom(seed * 2654435761);
@@ -167,8 +185,16 @@ class History {
     const worktrees = this.#random.pick([1, 1, 2, 2, 3]);
     this.#world = new World(base, this.#random, worktrees, (line) => this.#say(line), {
       counted: switches.counted === true,
+      conventions: runtime.conventions,
     });
-    this.#checker = new Checker(this.#world);
+    this.#runtime = runtime;
+    runtime.attach({
+      now: () => this.#world.clock.now(),
+      say: (line) => this.#say(line),
+      died: () => this.#diedInside(),
+      looksAgain: () => this.#looksAgain(),
+    });
+    this.#checker = new Checker(this.#world, runtime);
     this.#scheduler = new Scheduler(this.#random);
     this.#faults = {
       crash: this.#random.pick([0, 1, 3, 6]),
@@ -193,10 +219,10 @@ class History {
     return this.#boundary(this.#fiber);
   }
 
-  remove(): void {
+  async remove(): Promise<void> {
     for (const agent of this.#agents) close(agent);
     this.#closeReaders();
-    this.#checker.close();
+    await this.#runtime.close();
     this.#world.remove();
   }
 
@@ -424,7 +450,7 @@ class History {
       );
       call.answer = answer;
       if (!this.#quiet) tally(this.#operations, `${call.command} ${answer.ok ? "ok" : answer.error?.code}`);
-      this.#guard(() => this.#checker.answered(call, answer));
+      await this.#guarding(() => this.#checker.answered(call, answer));
       // A server whose runtime another program has replaced is started again.
       if (answer.error?.code === "RUNTIME_CORRUPT") close(agent);
       return answer.error?.code === "AGENT_NOT_FOUND" ? "stranger" : "acknowledged";
@@ -453,7 +479,7 @@ class History {
   async #open(fiber: Fiber | undefined, agent: Agent, call: Call, nameless: boolean): Promise<Opened> {
     const inner = await openContext({
       cwd: call.worktree.root,
-      env: { LODESTAR_SESSION: call.session },
+      env: { ...this.#runtime.env, LODESTAR_SESSION: call.session },
       ...(nameless ? {} : { agent: agent.agent_id }),
       ...(call.idempotency_key === undefined ? {} : { idempotency_key: call.idempotency_key }),
       interactive: false,
@@ -545,45 +571,101 @@ class History {
     globals.simulatedEarlyNow = early;
     globals.simulatedEarlyLeases = seen;
     globals.simulatedEarlySeq = reserved;
-    const before = this.#snapshot ?? this.#guard(() => this.#checker.snapshot());
-    const dies = fiber !== undefined && !this.#quiet && this.#random.below(100) < this.#faults.crash;
-    this.#deathAfter = dies ? 1 + this.#random.below(7) : 0;
-    this.#inStep = fiber;
+    const step: Step = { fiber, call, method: name, before: await this.#looked(), dies: false };
+    step.dies = fiber !== undefined && !this.#quiet && this.#random.below(100) < this.#faults.crash;
+    this.#begin(step);
+    if (!step.dies && fiber !== undefined) this.#befall();
     let result: Any;
     try {
       result = await (store as Any)[name](...args);
     } catch (cause) {
-      if (cause instanceof Crash) {
-        const after = this.#guard(() => this.#checker.snapshot());
-        this.#snapshot = after;
+      if (cause instanceof Crash && this.#step === step) {
+        const { before } = step;
+        const after = await this.#look();
         this.#guard(() => this.#checker.died(call, name, before, after));
       }
       throw cause;
     } finally {
-      this.#deathAfter = 0;
+      this.#end();
     }
-    const after = this.#guard(() => this.#checker.snapshot());
-    this.#snapshot = after;
+    const after = await this.#look();
     this.#say(`  ${call.agent_id} ${name}${result?.kind === undefined ? "" : ` → ${result.kind}`}`);
-    this.#guard(() => this.#checker.wrote(call, name, args[0], result, before, after));
+    this.#guard(() => this.#checker.wrote(call, name, args[0], result, step.before, after));
     if (fiber !== undefined && !this.#quiet) this.#beSlow("slow disk in a commit");
     if (name === "claim" || name === "finish") await this.#boundary(fiber, `what follows ${name}`);
-    this.#guard(() => this.#checker.prove(call));
+    await this.#guarding(() => this.#checker.prove(call));
     return result;
   }
   #reservedSeq = 0;
-  /** Statements until the running step dies; 0 when it does not. */
-  #deathAfter = 0;
-  #inStep: Fiber | undefined;
+  #step: Step | undefined;
 
-  /** Called before each statement of a step that changes something. */
-  statement(): void {
-    if (this.#deathAfter === 0 || this.#inStep === undefined) return;
-    this.#deathAfter -= 1;
-    if (this.#deathAfter > 0) return;
+  #begin(step: Step): void {
+    this.#step = step;
+    this.#runtime.doom(step.dies ? 1 + this.#random.below(7) : 0);
+  }
+
+  #end(): void {
+    this.#step = undefined;
+    this.#runtime.doom(0);
+  }
+
+  /** The runtime as it is now. */
+  async #look(): Promise<Snapshot> {
+    this.#snapshot = await this.#guarding(() => this.#checker.snapshot());
+    return this.#snapshot;
+  }
+
+  /** The same, where it was looked at since the last step. */
+  async #looked(): Promise<Snapshot> {
+    return this.#snapshot ?? this.#look();
+  }
+
+  /** The process of the running step has died in the middle of it. */
+  #diedInside(): void {
+    const fiber = this.#step?.fiber;
+    if (fiber === undefined) return;
     this.#fault("crash inside a step of the runtime");
-    this.#kill(this.#inStep, "inside a step");
-    throw new Crash();
+    this.#kill(fiber, "inside a step");
+  }
+
+  /** The running step has changed nothing and is tried again, knowing more: others may come in between. */
+  async #looksAgain(): Promise<void> {
+    const step = this.#step;
+    if (step === undefined) return;
+    const { call, method, fiber } = step;
+    this.#end();
+    const after = await this.#look();
+    this.#say(`  ${call.agent_id} ${method} looks again`);
+    this.#guard(() => this.#checker.wrote(call, "a look", undefined, undefined, step.before, after));
+    await this.#boundary(fiber, "a second look");
+    step.before = await this.#looked();
+    this.#begin(step);
+  }
+
+  /** What the network does to the step that comes. */
+  #befall(): void {
+    const { network } = this.#runtime;
+    if (network === undefined || this.#quiet || !this.#chance(2 * this.#faults.crash)) return;
+    const [hazard, fault] = this.#random.pick(HAZARDS);
+    network.befall(hazard);
+    this.#fault(fault);
+    this.#say(`  ${fault}`);
+    if (hazard === "repeated") this.#sent = this.#world.clock.now();
+  }
+  /** When the step that is under way was sent. */
+  #sent = 0;
+
+  /** A copy of an earlier step arrives. */
+  async #deliver(): Promise<void> {
+    const { network } = this.#runtime;
+    if (network?.isLate !== true) return;
+    if (Math.abs(this.#world.clock.now() - this.#sent) > UNDER_WAY) return network.forget();
+    if (!this.#chance(50)) return;
+    const before = await this.#looked();
+    await network.deliver();
+    this.#say("a copy of a step arrives");
+    const after = await this.#look();
+    this.#guard(() => this.#checker.repeated(before, after));
   }
 
   #beSlow(fault: Fault): void {
@@ -596,6 +678,15 @@ class History {
 
   #fault(fault: Fault): void {
     tally(this.#faultTally, fault);
+  }
+
+  async #guarding<T>(check: () => Promise<T>): Promise<T> {
+    try {
+      return await check();
+    } catch (cause) {
+      if (cause instanceof Violation) this.#violation ??= cause;
+      throw cause;
+    }
   }
 
   #guard<T>(check: () => T): T {
@@ -611,7 +702,7 @@ class History {
     const look = async <T>(read: () => Promise<T>): Promise<T> => {
       await this.#boundary(fiber, "a look at the spec");
       const index = await read();
-      this.#guard(() => this.#checker.looked(call));
+      await this.#guarding(() => this.#checker.looked(call));
       return index;
     };
     const locked = async <T>(body: (session: SpecSession) => Promise<T>, patience?: number): Promise<T> => {
@@ -701,9 +792,10 @@ class History {
   }
 
   async #between(): Promise<void> {
+    await this.#deliver();
     const { clock } = this.#world;
     clock.advance(this.#random.pick([0, 0, 0, 1, 7, 60, 400, 1500]));
-    if (this.#losing && this.#running.size === 0) this.#loseRuntime();
+    if (this.#losing && this.#running.size === 0) await this.#loseRuntime();
     if (this.#chance(this.#faults.clock)) {
       const jump = this.#random.pick([-3_600_000, -5000, -700, 86_400_000, 60_000, 6000]);
       clock.advance(jump);
@@ -711,7 +803,7 @@ class History {
       this.#say(`the clock jumps by ${jump} ms`);
     }
     if (this.#random.below(200) < this.#faults.crash && this.#fiber !== undefined && !this.#fiber.done)
-      this.#pause(this.#fiber);
+      await this.#pause(this.#fiber);
     if (this.#random.below(300) >= this.#faults.world) return;
     const worktree = this.#random.pick(this.#world.worktrees);
     const dice = this.#random.below(28);
@@ -728,12 +820,12 @@ class History {
     else await this.#changeSpec(worktree);
   }
 
-  #pause(fiber: Fiber): void {
-    const held = this.#checker.heldBy(fiber.name);
+  async #pause(fiber: Fiber): Promise<void> {
+    const held = await this.#checker.heldBy(fiber.name);
     fiber.pause = 2 + this.#random.below(14);
     this.#world.clock.advance(this.#random.pick([500, 3000, 6000, 31_000]));
     this.#fault("pause");
-    if (held > this.#checker.heldBy(fiber.name)) this.#fault("pause past the end of a lease");
+    if (held > (await this.#checker.heldBy(fiber.name))) this.#fault("pause past the end of a lease");
     this.#say(`${fiber.name} is paused`);
   }
 
@@ -763,7 +855,7 @@ class History {
   /** Somebody looks at a branch that has no `.lodestar/` (counterexample 22). */
   async #visitBareBranch(worktree: Worktree): Promise<void> {
     const [agent] = this.#agents;
-    if (this.#isBusy(worktree) || agent === undefined || !existsSync(this.#world.runtime)) return;
+    if (this.#isBusy(worktree) || agent === undefined || !(await this.#runtime.isThere())) return;
     this.#fault("bare branch");
     await this.#world.onBareBranch(worktree, async () => {
       this.#guard(() => this.#checker.ignored(worktree, this.#world.untracked(worktree)));
@@ -777,7 +869,7 @@ class History {
   /** A merge on a host has left a task twice: nobody may get it, and the others go on (counterexample 24). */
   async #visitTwice(worktree: Worktree): Promise<void> {
     const [agent] = this.#agents;
-    if (this.#isBusy(worktree) || agent === undefined || !existsSync(this.#world.runtime)) return;
+    if (this.#isBusy(worktree) || agent === undefined || !(await this.#runtime.isThere())) return;
     const id = this.#random.pick([...readTasks(worktree.text).keys()]);
     this.#fault("task twice in the file");
     await this.#world.withTwice(worktree, id, async () => {
@@ -785,9 +877,9 @@ class History {
       const next = await this.#read(worktree, "task.next", { count: 1000 });
       const offered = ((next.data as Any).tasks ?? []).map((task: Any) => task.id);
       const tasks = readTasks(worktree.text);
-      const others = this.#checker
-        .claimable(worktree)
-        .filter((one) => one !== id && !tasks.get(one)?.depends_on.includes(id));
+      const others = (await this.#checker.claimable(worktree)).filter(
+        (one) => one !== id && !tasks.get(one)?.depends_on.includes(id),
+      );
       this.#guard(() => this.#checker.twice(id, claim, offered, others));
     });
   }
@@ -813,18 +905,15 @@ class History {
   /** The runtime is about to be lost: that is between calls, for nothing is promised to a call that it happens to. */
   #losing = false;
 
-  #loseRuntime(): void {
+  async #loseRuntime(): Promise<void> {
     this.#losing = false;
     if (!this.#checker.knowsRuntime || !this.#checker.mayLoseRuntime) return;
     this.#closeReaders();
     this.#checker.forgetRuntime();
-    if (this.#random.below(2) === 0) {
-      this.#world.putForeignRuntime();
-      this.#fault("foreign runtime");
-    } else {
-      this.#world.deleteRuntime();
-      this.#fault("runtime lost");
-    }
+    await this.#runtime.lose();
+    const isReplaced = this.#random.below(2) === 0 && this.#runtime.putForeign !== undefined;
+    if (isReplaced) this.#runtime.putForeign?.();
+    this.#fault(isReplaced ? "foreign runtime" : "runtime lost");
     this.#snapshot = undefined;
     this.#runtimesLost += 1;
   }
@@ -845,7 +934,7 @@ class History {
       if (worktree.gone) continue;
       const listed = await this.#read(worktree, "task.list", { include_deleted: true });
       const next = await this.#read(worktree, "task.next", { count: 1000 });
-      if (listed.ok && next.ok) this.#guard(() => this.#checker.audit(worktree, listed.data, next.data));
+      if (listed.ok && next.ok) await this.#guarding(() => this.#checker.audit(worktree, listed.data, next.data));
       else throw new Violation("Defect", `${worktree.name} cannot be read: ${(listed.error ?? next.error)?.message}`);
       if (!this.#world.isKnown(worktree))
         throw new Violation("S3", `The spec of ${worktree.name} was changed by nobody.`);
@@ -858,14 +947,14 @@ class History {
   /** Reads on in the events, from where it stopped (counterexample 23). */
   async #follow(): Promise<void> {
     const worktree = this.#world.worktrees.find(({ gone }) => !gone);
-    if (worktree === undefined || !existsSync(this.#world.runtime)) return;
+    if (worktree === undefined || !(await this.#runtime.isThere())) return;
     if (this.#following.runtime !== this.#runtimesLost)
-      this.#following = { runtime: this.#runtimesLost, from: this.#checker.beginOfEvents(), seen: [] };
+      this.#following = { runtime: this.#runtimesLost, from: await this.#checker.beginOfEvents(), seen: [] };
     const { from, seen } = this.#following;
     const answer = await this.#read(worktree, "events", { since: seen.at(-1) ?? from });
     if (!answer.ok) return;
     seen.push(...(answer.data as { events: { seq: number }[] }).events.map(({ seq }) => seq));
-    this.#guard(() => this.#checker.followed(seen, from));
+    await this.#guarding(() => this.#checker.followed(seen, from));
   }
   #following: { runtime: number; from: number; seen: number[] } = { runtime: -1, from: 0, seen: [] };
 
@@ -876,7 +965,7 @@ class History {
     if (context === undefined) {
       context = await openContext({
         cwd: worktree.root,
-        env: {},
+        env: this.#runtime.env,
         interactive: false,
         clock: this.#world.clock,
         random: this.#ids,
@@ -888,8 +977,7 @@ class History {
 
   #closeReaders(): void {
     for (const context of this.#readers.values()) {
-      void context.runtimeIfAny().then((store) => store?.close());
-      context.spec.close();
+      context.close();
     }
     this.#readers.clear();
   }
@@ -928,18 +1016,18 @@ class History {
     for (const worktree of this.#world.worktrees) {
       if (worktree.gone) continue;
       for (const branch of BRANCHES) {
-        if (!this.#checker.waitsFor(worktree, branch)) continue;
+        if (!(await this.#checker.waitsFor(worktree, branch))) continue;
         const other = this.#world.worktrees.find((one) => !one.gone && one !== worktree && one.branch === branch);
         if (other !== undefined)
           this.#world.checkOut(other, `parked-${other.name}-${worktree.name}-${branch}`, other.text);
         this.#world.checkOut(worktree, branch);
         await this.#joinIn(worktree);
-        this.#guard(() => this.#checker.healed(worktree));
+        await this.#guarding(() => this.#checker.healed(worktree));
       }
     }
     await this.#audit();
-    this.#guard(() => this.#checker.foreignKept(this.#world.foreign, this.#world.foreignFound()));
-    this.#guard(() => this.#checker.finish());
+    this.#guard(() => this.#checker.foreignKept(this.#runtime.foreign.put, this.#runtime.foreign.found()));
+    await this.#guarding(() => this.#checker.finish());
   }
 }
 

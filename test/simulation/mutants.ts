@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { STORES, type Store } from "./faults.ts";
 import type { HarnessSwitches } from "./history.ts";
 
 const SOURCE = join(import.meta.dir, "..", "..", "src");
@@ -36,6 +37,46 @@ export const MUTANTS: readonly Mutant[] = [
         find: "create unique index lease_open",
         replace: "create index lease_open",
       },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: "create unique index lease_open",
+        replace: "create index lease_open",
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: `      continue when exists (select from lodestar.lease x where x.project_id = v_id and x.ended is null
+        and x.task_id = c.it->'key'->>'task_id' and x.created_at = c.it->'key'->>'created_at');`,
+        replace: `      continue when exists (select from json_array_elements(r->'seen_leases') x
+        where x->>'task_id' = c.it->'key'->>'task_id' and x->>'created_at' = c.it->'key'->>'created_at');`,
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: "  where not (x.agent_id = v_me and x.session = r->>'session' and x.kind = r->>'kind');",
+        replace: `  where not (x.agent_id = v_me and x.session = r->>'session' and x.kind = r->>'kind')
+    and x.fencing_token in (select (y->>'fencing_token')::bigint from json_array_elements(r->'seen_leases') y);`,
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: `    left join lodestar.lease x on x.project_id = v_id and x.ended is null
+`,
+        replace: `    left join lodestar.lease x on x.project_id = v_id and x.ended is null
+      and x.fencing_token in (select (y->>'fencing_token')::bigint from json_array_elements(r->'seen_leases') y)
+`,
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: `    select * into l from lodestar.lease x where x.project_id = v_id and x.ended is null
+      and x.task_id = c.it`,
+        replace: `    select * into l from lodestar.lease x where x.project_id = v_id and x.ended is null
+      and x.fencing_token in (select (y->>'fencing_token')::bigint from json_array_elements(r->'seen_leases') y)
+      and x.task_id = c.it`,
+      },
+      {
+        file: "runtime/postgres/store.ts",
+        find: 'this.#server.write<runtime.ClaimResult | Judge>("claim", { ...request, ...overlaps });',
+        replace:
+          'this.#server.write<runtime.ClaimResult | Judge>("claim", { ...request, ...overlaps, seen_leases: (globalThis as any).simulatedEarlyLeases ?? [] });',
+      },
     ],
   },
   {
@@ -57,6 +98,16 @@ export const MUTANTS: readonly Mutant[] = [
     return old.token;
   }
   nextVersion(): number {`,
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: `  returning last_token into v_token;
+  insert into lodestar.lease (project_id`,
+        replace: `  returning last_token into v_token;
+  v_token := coalesce((select max(x.fencing_token) from lodestar.lease x where x.project_id = in_project
+    and x.task_id = c->'key'->>'task_id' and x.created_at = c->'key'->>'created_at'), v_token);
+  delete from lodestar.lease x where x.project_id = in_project and x.fencing_token = v_token;
+  insert into lodestar.lease (project_id`,
       },
     ],
   },
@@ -80,6 +131,14 @@ export const MUTANTS: readonly Mutant[] = [
         find: "  return row.outbox_id;",
         replace:
           '  step.sql.run("delete from outbox where outbox_id = $id", { id: row.outbox_id });\n  return row.outbox_id;',
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: `    o.completed_by, o.completed_at, o.verified_by, o.verified_at, o.completed_in, o.unblocked, o.worktree, o.branch, o.at);
+  return v_no;`,
+        replace: `    o.completed_by, o.completed_at, o.verified_by, o.verified_at, o.completed_in, o.unblocked, o.worktree, o.branch, o.at);
+  delete from lodestar.outbox x where x.project_id = in_project and x.outbox_id = v_no;
+  return v_no;`,
       },
     ],
   },
@@ -185,6 +244,11 @@ export const MUTANTS: readonly Mutant[] = [
         find: "const held = resume ?",
         replace: "const held = resume && Date.now() < 0 ?",
       },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: "  if (r->>'resume')::boolean then",
+        replace: "  if (r->>'resume')::boolean and v_me = '' then",
+      },
     ],
   },
   {
@@ -209,6 +273,16 @@ export const MUTANTS: readonly Mutant[] = [
         find: "    const wall = clock.now();",
         replace: "    const wall = (globalThis as any).simulatedEarlyNow ?? clock.now();",
       },
+      {
+        file: "runtime/postgres/connection.ts",
+        find: "wall: this.#options.clock.now(), ...more",
+        replace: "wall: (globalThis as any).simulatedEarlyNow ?? this.#options.clock.now(), ...more",
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: "  v_wall := lodestar.wall_v1(p, (in_call->>'wall')::bigint);",
+        replace: "  v_wall := (in_call->>'wall')::bigint;",
+      },
     ],
   },
   {
@@ -217,6 +291,13 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ["L5"],
     edits: [
       { file: "runtime/sqlite/step.ts", find: "Math.max(row.clock_offset, now - wall)", replace: "row.clock_offset" },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: `clock_offset = greatest(clock_offset, v_now - v_wall),
+    writes`,
+        replace: `clock_offset = clock_offset,
+    writes`,
+      },
     ],
   },
   {
@@ -228,6 +309,13 @@ export const MUTANTS: readonly Mutant[] = [
         file: "runtime/sqlite/step.ts",
         find: "return Math.max(wall + row.clock_offset, row.last_now);",
         replace: "return wall;",
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: `  v_now := greatest(v_wall + p.clock_offset, p.last_now);
+  update`,
+        replace: `  v_now := v_wall;
+  update`,
       },
     ],
   },
@@ -241,6 +329,12 @@ export const MUTANTS: readonly Mutant[] = [
         replace:
           "    if (wall + row.clock_offset < row.last_now) sql.run(\"update lease set ended = 'expired' where ended is null\");\n    if (sweep && !isRetired) {",
       },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: "where project_id = in_project and ended is null and expires_at <= v_now returning *",
+        replace:
+          "where project_id = in_project and ended is null and (expires_at <= v_now or v_wall + p.clock_offset < p.last_now) returning *",
+      },
     ],
   },
   {
@@ -251,6 +345,11 @@ export const MUTANTS: readonly Mutant[] = [
         file: "runtime/sqlite/step.ts",
         find: "{ now: this.now },\n    );\n    for",
         replace: "{ now: this.now + 1000 },\n    );\n    for",
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: "      where project_id = in_project and ended is null and expires_at <= v_now returning *",
+        replace: "      where project_id = in_project and ended is null and expires_at <= v_now + 1000 returning *",
       },
     ],
   },
@@ -265,6 +364,20 @@ export const MUTANTS: readonly Mutant[] = [
         replace: "0, $now, 0, 0, 0, $now, $now)",
       },
       { file: "runtime/sqlite/step.ts", find: "Math.max(this.#token + 1, this.now)", replace: "this.#token + 1" },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: `select in_project, in_runtime_id, wall, wall, wall, wall, wall, wall
+`,
+        replace: `select in_project, in_runtime_id, wall, 0, wall, wall, wall, wall
+`,
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: `set last_token = greatest(last_token + 1, last_now) where project_id = in_project
+  returning last_token`,
+        replace: `set last_token = last_token + 1 where project_id = in_project
+  returning last_token`,
+      },
     ],
   },
   {
@@ -346,12 +459,17 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "outcomes since the look are not compared",
     row: 20,
-    breaks: ["T1", "T3", "L9"],
+    breaks: ["T1", "T3", "L9", "L3"],
     edits: [
       {
         file: "runtime/sqlite/outcomes.ts",
         find: "  if (runtime.last_version <= seen) return false;",
         replace: "  return runtime.last_version < 0;",
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: "  if p.last_version <= in_seen then return false; end if;",
+        replace: "  if p.last_version >= 0 then return false; end if;",
       },
     ],
   },
@@ -425,8 +543,8 @@ export const MUTANTS: readonly Mutant[] = [
       },
       {
         file: "commands/outcome.ts",
-        find: "const ours = waiting.filter((row) => isOurs",
-        replace: "const ours = waiting.filter((row) => row.at < context.clock.now() - 1).filter((row) => isOurs",
+        find: "(await runtime.outbox()).filter((row) => isOurs",
+        replace: "(await runtime.outbox()).filter((row) => row.at < context.clock.now() - 1 && isOurs",
       },
     ],
   },
@@ -514,6 +632,26 @@ export const MUTANTS: readonly Mutant[] = [
         replace:
           "    const drawn = (globalThis as any).simulatedEarlySeq;\n    if (drawn !== undefined) (globalThis as any).simulatedEarlySeq = drawn + 1;\n    this.#seq = drawn ?? Math.max(this.#seq + 1, this.now);",
       },
+      {
+        file: "runtime/postgres/connection.ts",
+        find: "wall: this.#options.clock.now(), ...more",
+        replace: "wall: this.#options.clock.now(), seq: (globalThis as any).simulatedEarlySeq ?? 0, ...more",
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: "  perform set_config('lock_timeout', in_call->>'patience', true);",
+        replace: `  perform set_config('lock_timeout', in_call->>'patience', true);
+  perform set_config('lodestar.seq', in_call->>'seq', true);`,
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: `  update lodestar.project set last_seq = greatest(last_seq + 1, last_now) where project_id = in_project
+  returning last_seq, last_now into v_seq, v_now;`,
+        replace: `  v_seq := current_setting('lodestar.seq')::bigint;
+  perform set_config('lodestar.seq', (v_seq + 1)::text, true);
+  update lodestar.project set last_seq = greatest(last_seq, v_seq) where project_id = in_project
+  returning last_now into v_now;`,
+      },
     ],
   },
   {
@@ -559,7 +697,56 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: "a verdict is taken whatever has changed",
+    breaks: ["L2", "L3", "L5", "T1", "T2", "L6"],
+    edits: [
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: "    if k->>'stamp' is distinct from s->>'stamp' then v_fresh := false; end if;",
+        replace: "    if k->>'stamp' is null then v_fresh := false; end if;",
+      },
+    ],
+  },
+  {
+    name: "a step that is sent again is taken again",
+    breaks: ["L4"],
+    edits: [
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: "  if found then return v_answer; end if;\n  -- A runtime",
+        replace: "  -- A runtime",
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: "insert into lodestar.call (project_id, call_id, answer, at) values (in_project, in_call->>'call_id', v_answer, v_now);",
+        replace: "",
+      },
+    ],
+  },
+  {
+    name: "an expired lease still counts",
+    breaks: ["T3"],
+    edits: [
+      {
+        file: "runtime/sqlite/leases.ts",
+        find: "from lease where ended is null and expires_at > $now order by",
+        replace: "from lease where ended is null and (expires_at > $now or $now > 0) order by",
+      },
+      {
+        file: "runtime/postgres/migrations/0001-runtime.sql",
+        find: "          where l.project_id = in_project and l.ended is null and l.expires_at > v_now), '[]'::json),\n        'outcomes'",
+        replace: "          where l.project_id = in_project and l.ended is null), '[]'::json),\n        'outcomes'",
+      },
+    ],
+  },
 ];
+
+/** The stores over which a bug is sought. What every store shares is sought over SQLite, where a history takes a tenth of the time. */
+export function storesOf({ edits }: Mutant): readonly Store[] {
+  const touched = STORES.filter((store) => edits.some(({ file }) => file.startsWith(`runtime/${store}/`)));
+  return touched.length === 0 ? ["sqlite"] : touched;
+}
 
 /** The whole text of a source, with the mutant's edits. @throws Error when the product no longer has what is to be replaced. */
 export function mutated(mutant: Mutant, file: string): string {

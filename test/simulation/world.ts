@@ -1,4 +1,3 @@
-import { Database } from "bun:sqlite";
 import {
   existsSync,
   mkdirSync,
@@ -46,6 +45,15 @@ export type Merged =
       readonly text: string;
     };
 
+export interface WorldOptions {
+  /** What every branch begins with; chance makes one otherwise. */
+  readonly spec?: string;
+  /** Other clones count their reopenings, as this one does. */
+  readonly counted?: boolean;
+  /** What the spec's conventions say besides. */
+  readonly conventions?: Readonly<Record<string, string>>;
+}
+
 const INSIDE = ".lodestar";
 
 /** A repository in a temp folder: worktrees as Git lays them out, branches that it switches and merges, a clock. */
@@ -55,8 +63,6 @@ export class World {
   readonly worktrees: Worktree[] = [];
   /** Reopenings that other clones made, as `key id`: no two may share an id (counterexample 15). */
   readonly reopenedElsewhere = new Set<string>();
-  /** What marks the runtimes that another program left here. */
-  readonly foreign: string[] = [];
   /** True when other clones count reopenings instead of naming them, as a mutant of the product would. */
   readonly #counted: boolean;
   readonly #commits: Commit[] = [];
@@ -70,14 +76,14 @@ export class World {
     random: SeededRandom,
     worktrees: number,
     log: (line: string) => void,
-    { spec, counted = false }: { readonly spec?: string; readonly counted?: boolean } = {},
+    { spec, counted = false, conventions = {} }: WorldOptions = {},
   ) {
     this.#counted = counted;
     this.base = base;
     this.#random = random;
     this.#log = log;
     rmSync(base, { recursive: true, force: true });
-    const first = spec ?? this.#firstSpec();
+    const first = spec ?? this.#firstSpec(conventions);
     const git = path(base, "main", ".git");
     mkdirSync(path(git, "objects"), { recursive: true });
     mkdirSync(path(git, "refs", "heads"), { recursive: true });
@@ -93,10 +99,6 @@ export class World {
       this.worktrees.push(worktree);
       this.#makeWorktree(worktree);
     }
-  }
-
-  get runtime(): string {
-    return path(this.base, "main", ".lodestar", "runtime.sqlite");
   }
 
   at(root: string): Worktree {
@@ -143,7 +145,7 @@ export class World {
     return Math.max(...[...this.#ancestors(a)].filter((one) => theirs.has(one)));
   }
 
-  #firstSpec(): string {
+  #firstSpec(more: Readonly<Record<string, string>>): string {
     const tasks: Record<string, RawTask> = {};
     // In a small project agents meet more often; where all is done, reviewers do.
     const ids = ["A", "B", "C", "D", "E"].slice(0, this.#random.pick([1, 2, 3, 5, 5]));
@@ -153,7 +155,7 @@ export class World {
       const status = dense && i < ids.length - 1 ? "done" : "ready";
       tasks[id] = rawTask(id, START - 60_000, { status, depends_on, priority: this.#random.below(3) });
     });
-    const conventions = { lease_ttl: "5s", verify: this.#random.below(6) === 0 ? "other" : "any" };
+    const conventions = { lease_ttl: "5s", verify: this.#random.below(6) === 0 ? "other" : "any", ...more };
     return written({ project: { name: "sim", conventions }, tasks });
   }
 
@@ -289,42 +291,6 @@ export class World {
     }
     this.#log(`edit of ${id} in ${where}: ${what}`);
     return { text: written(spec), what };
-  }
-
-  deleteRuntime(): void {
-    this.#log("the runtime is deleted");
-    for (const part of ["-wal", "-shm", ""]) rmSync(this.runtime + part, { force: true });
-  }
-
-  /** Another program that uses the same name writes its own database there (counterexample 21). */
-  putForeignRuntime(): void {
-    this.deleteRuntime();
-    this.#serial += 1;
-    const mark = `theirs-${this.#serial}`;
-    this.#log(`another program leaves its runtime there: ${mark}`);
-    const theirs = new Database(this.runtime, { create: true });
-    theirs.run("create table theirs (mark text)");
-    theirs.run("insert into theirs values (?)", [mark]);
-    theirs.close();
-    this.foreign.push(mark);
-  }
-
-  /** The marks of other programs' databases that are still there, wherever they were moved. */
-  foreignFound(): readonly string[] {
-    const folder = path(this.runtime, "..");
-    return readdirSync(folder)
-      .filter((name) => /^runtime\.sqlite(\.foreign-\d+)?$/.test(name))
-      .flatMap((name) => {
-        const database = new Database(path(folder, name), { readonly: true });
-        try {
-          const isTheirs = database.query("select 1 from sqlite_schema where name = 'theirs'").get() !== null;
-          return isTheirs
-            ? (database.query("select mark from theirs").all() as { mark: string }[]).map(({ mark }) => mark)
-            : [];
-        } finally {
-          database.close();
-        }
-      });
   }
 
   /**

@@ -64,6 +64,16 @@ export class Network {
     return this.#listener.port;
   }
 
+  /** True while something is under way that {@link deliver} would hand over. */
+  get isLate(): boolean {
+    return this.#late.length > 0;
+  }
+
+  /** What is under way never arrives. */
+  forget(): void {
+    this.#late.length = 0;
+  }
+
   /** Hands the server what is still under way, and waits for what it says. */
   async deliver(): Promise<void> {
     for (const { startup, bytes } of this.#late.splice(0)) await this.#replay(startup, bytes);
