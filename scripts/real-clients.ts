@@ -188,17 +188,22 @@ async function powershell(bins: string): Promise<void> {
   tell("powershell", "and not one that lacks a bracket", !isWhole(said.replace("}", "")), said);
 }
 
+const PROMPT = "Do as planned.";
+const SUB_PROMPT = "Do what was left to you.";
+
 /** What a coding agent is started with to do as its model says, which is at `url`. */
 interface AtWork {
   readonly line: readonly string[];
   readonly env: (url: string) => Record<string, string>;
   readonly config?: (path: string, url: string) => readonly [file: string, text: string];
+  /** How its model has a subagent begin; none: the tool offers none to it. */
+  readonly subagent?: { readonly tool: string; readonly given: Readonly<Record<string, string>> };
   /** It has no hook for the end of a turn. */
   readonly stopsUnasked?: true;
 }
 const AT_WORK: Readonly<Record<"claude" | "codex" | "copilot" | "gemini" | "opencode", AtWork>> = {
   claude: {
-    line: ["-p", "Work", "--permission-mode", "acceptEdits", "--allowedTools", "mcp__lodestar"],
+    line: ["-p", PROMPT, "--permission-mode", "acceptEdits", "--allowedTools", "mcp__lodestar"],
     env: (url) => ({
       ANTHROPIC_BASE_URL: url,
       ANTHROPIC_API_KEY: "none",
@@ -206,10 +211,14 @@ const AT_WORK: Readonly<Record<"claude" | "codex" | "copilot" | "gemini" | "open
       // Else the model is told the names of a server's tools alone, and has to ask for the rest.
       ENABLE_TOOL_SEARCH: "false",
     }),
+    subagent: {
+      tool: "Agent",
+      given: { description: "part", prompt: SUB_PROMPT, subagent_type: "general-purpose" },
+    },
   },
   codex: {
     // Its hooks are run once a person has looked at them; here that is the repository made above.
-    line: ["exec", "--dangerously-bypass-hook-trust", "--sandbox", "workspace-write", "Work"],
+    line: ["exec", "--dangerously-bypass-hook-trust", "--sandbox", "workspace-write", PROMPT],
     env: () => ({ STAND_IN_KEY: "none" }),
     config: (path, url) => [
       ".codex/config.toml",
@@ -226,7 +235,7 @@ trust_level = "trusted"
     ],
   },
   copilot: {
-    line: ["-p", "Work", "--allow-all-tools"],
+    line: ["-p", PROMPT, "--allow-all-tools"],
     env: (url) => ({
       COPILOT_PROVIDER_BASE_URL: `${url}/v1`,
       COPILOT_PROVIDER_TYPE: "openai",
@@ -235,16 +244,21 @@ trust_level = "trusted"
       COPILOT_OFFLINE: "true",
     }),
     config: (path) => [".copilot/config.json", JSON.stringify({ trustedFolders: [path] })],
+    subagent: {
+      tool: "task",
+      given: { name: "part", description: "part", prompt: SUB_PROMPT, agent_type: "general-purpose" },
+    },
   },
   gemini: {
     // Any model that it does not choose by asking another one first.
-    line: ["-p", "Work", "--yolo", "--model", "gemini-3.1-pro-preview"],
+    line: ["-p", PROMPT, "--yolo", "--model", "gemini-3.1-pro-preview"],
     env: (url) => ({ GOOGLE_GEMINI_BASE_URL: url, GEMINI_API_KEY: "none", GEMINI_CLI_TRUST_WORKSPACE: "true" }),
     // With a base URL alone it looks for a login of another kind, which it then does not know.
     config: () => [".gemini/settings.json", JSON.stringify({ security: { auth: { selectedType: "gemini-api-key" } } })],
+    subagent: { tool: "invoke_agent", given: { agent_name: "generalist", prompt: SUB_PROMPT } },
   },
   opencode: {
-    line: ["run", "--model", "stand_in/m", "Work"],
+    line: ["run", "--model", "stand_in/m", PROMPT],
     env: () => ({}),
     config: (_path, url) => [
       ".config/opencode/opencode.json",
@@ -259,23 +273,29 @@ trust_level = "trusted"
         },
       }),
     ],
+    subagent: { tool: "task", given: { description: "part", prompt: SUB_PROMPT, subagent_type: "general" } },
     stopsUnasked: true,
   },
 };
 
 const idIn = (heard: string): string | undefined => /You are (A\w{8})\b/.exec(heard)?.[1];
 
+/** A subagent is told what it is to do, not what was said before. */
+const isOfSubagent = (heard: string): boolean => heard.includes(SUB_PROMPT) && !heard.includes(PROMPT);
+
 /**
- * What the model does: it edits inside another agent's locks, joins, takes a task, edits inside its own, means to stop while it holds the
+ * What the model does: it has a subagent edit inside another agent's locks, does so itself, joins, takes a task, edits inside its own, means to stop while it holds the
  * task, and finishes it. What it needs to know it has from what it was told.
  */
-function planOf(locked: string, free: string, stopsUnasked: boolean): Plan {
+function planOf(locked: string, free: string, { subagent, stopsUnasked }: AtWork): Plan {
   return (answers, heard) => {
+    if (isOfSubagent(heard)) return answers === 0 ? { write: locked } : undefined;
     const agent_id = idIn(heard);
     const [, token] = /fencing_token\W+(\d+)/.exec(heard) ?? [];
     const finish = { tool: "task_done", given: { agent_id, task_id: "B", fencing_token: Number(token) } };
-    const isTold = stopsUnasked || heard.includes("You still hold B");
+    const isTold = stopsUnasked === true || heard.includes("You still hold B");
     const steps = [
+      ...(subagent === undefined ? [] : [subagent]),
       { write: locked },
       { tool: "agent_join", given: { agent_id } },
       { tool: "task_next", given: { agent_id, claim: true } },
@@ -297,8 +317,8 @@ async function atWork(name: keyof typeof AT_WORK, bins: string): Promise<void> {
   const locked = join(path, "src", "auth", "x.ts");
   const free = join(path, "src", "search", "x.ts");
   for (const file of [locked, free]) mkdirSync(dirname(file), { recursive: true });
-  const { line, env, config, stopsUnasked = false } = AT_WORK[name];
-  const model = standInModel(planOf(locked, free, stopsUnasked));
+  const { line, env, config, subagent, stopsUnasked }: AtWork = AT_WORK[name];
+  const model = standInModel(planOf(locked, free, AT_WORK[name]));
   if (config !== undefined) {
     const [where, text] = config(path, model.url);
     write(join(home, where), text);
@@ -315,7 +335,9 @@ async function atWork(name: keyof typeof AT_WORK, bins: string): Promise<void> {
   const said = `${await new Response(child.stdout).text()}${await new Response(child.stderr).text()}`;
   await child.exited;
   model.stop();
-  const heard = model.heard();
+  const requests = model.heard();
+  const ofSubagent = requests.filter(isOfSubagent).join();
+  const heard = requests.filter((request) => !isOfSubagent(request)).join();
   const id = idIn(heard);
   const { data } = JSON.parse(run(["lodestar", "task", "show", "B", "--json"], path).said);
   const { data: known } = JSON.parse(run(["lodestar", "agent", "list", "--json"], path).said);
@@ -326,10 +348,11 @@ async function atWork(name: keyof typeof AT_WORK, bins: string): Promise<void> {
       "an edit inside another agent's locks is refused, and the model hears why",
       heard.includes("held by BEN") && !existsSync(locked),
     ],
+    ...(subagent === undefined ? [] : [["so is a subagent's", ofSubagent.includes("held by BEN")] as const]),
     ["an edit inside its own locks is made", existsSync(free)],
     ["it takes a task and finishes it over MCP", data.status === "done" && data.completed_by === id],
     ["over MCP it is who the hooks say it is, and nobody else", known.count === 2],
-    ...(stopsUnasked
+    ...(stopsUnasked === true
       ? []
       : [["who stops while holding a task is reminded", heard.includes("You still hold B")] as const]),
   ];

@@ -149,7 +149,8 @@ export function standInModel(plan: Plan) {
   });
   return {
     url: `http://127.0.0.1:${server.port}`,
-    heard: () => requests.join("\n"),
+    /** Each request. */
+    heard: (): readonly string[] => requests,
     stop: () => server.stop(true),
   };
 }
