@@ -10,7 +10,7 @@ const asksVersion =
   argv.every((word) => ["--version", "-v", "--quiet", "--no-color"].includes(word));
 
 if (asksVersion && (argv.includes("--version") || argv.includes("-v"))) console.log(`lodestar ${VERSION}`);
-else if (!(isHook() && (await import("./git/nothing-here.ts")).nothingHere(process.cwd()))) await main();
+else if (!(isHook() && (await hasNothingToDo(argv[1], process.env)))) await main();
 
 /** A coding agent's hook as `setup` writes it: called all day, and in repositories that know nothing of Lodestar, too. */
 function isHook(): boolean {
@@ -18,6 +18,24 @@ function isHook(): boolean {
   return word === "hook" && (argv.length === 2 || (argv.length === 4 && option === "--tool"));
 }
 
+/**
+ * Most hooks find nothing to do: no Lodestar there, or nobody's lease that concerns them. That is told by a few looks, without loading the
+ * program; only what is sure counts.
+ */
+async function hasNothingToDo(event: string | undefined, env: Env): Promise<boolean> {
+  const { lookHere } = await import("./git/here.ts");
+  const here = lookHere(process.cwd());
+  if (here.kind !== "set up") return here.kind === "nothing";
+  const needs = { "pre-edit": "others' locks", "post-tool": "own lease due", stop: "own lease" } as const;
+  const need = needs[event as keyof typeof needs];
+  // The runtime may be another one, of which only the whole program knows.
+  if (need === undefined || (env.LODESTAR_RUNTIME ?? "") !== "" || env.HOME === undefined) return false;
+  const { isIdle, mayBeElsewhere } = await import("./runtime/sqlite/idle.ts");
+  if (mayBeElsewhere(env, process.platform === "win32")) return false;
+  return isIdle(`${here.shared}/runtime.sqlite`, need, env.LODESTAR_AGENT || null, Date.now());
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
 type Files = typeof import("node:fs");
 
 async function main(): Promise<never> {

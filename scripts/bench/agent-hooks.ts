@@ -17,14 +17,18 @@ const scratch = mkdtempSync(join(tmpdir(), "lodestar-agent-hooks-"));
 const program = build();
 const empty = join(scratch, "empty");
 compile(join(import.meta.dir, "floors", "empty.ts"), empty);
-const [here, elsewhere] = ["here", "elsewhere"].map((name) => join(scratch, name)) as [string, string];
+const [here, alone, elsewhere] = ["here", "alone", "elsewhere"].map((name) => join(scratch, name)) as [
+  string,
+  string,
+  string,
+];
 const env = { PATH: process.env.PATH ?? "", HOME: scratch, LODESTAR_AGENT: "ADA" };
 const run = (argv: readonly string[], cwd: string, stdin: Uint8Array = new Uint8Array()) => {
   const started = Bun.nanoseconds();
   const ran = Bun.spawnSync([...argv], { cwd, env, stdin, stdout: "pipe", stderr: "pipe" });
   return { elapsed: (Bun.nanoseconds() - started) / 1e6, cpu: Number(ran.resourceUsage.cpuTime.total) / 1000 };
 };
-for (const folder of [here, elsewhere]) {
+for (const folder of [here, alone, elsewhere]) {
   mkdirSync(folder);
   run(["git", "init", "-q"], folder);
 }
@@ -38,6 +42,13 @@ for (const line of [
   "task claim B --agent BEN",
 ])
   run([program, ...line.split(" ")], here);
+for (const line of [
+  "init --no-agents-md",
+  "task create --id A --title A",
+  "agent join --id ADA",
+  "task claim A --agent ADA",
+])
+  run([program, ...line.split(" ")], alone);
 
 const said = new TextEncoder().encode(
   JSON.stringify({ session_id: "s", cwd: here, tool_name: "Edit", tool_input: { file_path: "src/c.ts" } }),
@@ -47,6 +58,7 @@ const cases: readonly (readonly [name: string, argv: readonly string[], cwd: str
   ...["pre-edit", "post-tool", "stop", "session-start"].map(
     (event) => [`hook ${event}`, [program, "hook", event, "--tool", "claude"], here] as const,
   ),
+  ["hook pre-edit, nobody else's locks", [program, "hook", "pre-edit", "--tool", "claude"], alone],
   ["hook pre-edit, no Lodestar there", [program, "hook", "pre-edit", "--tool", "claude"], elsewhere],
 ];
 const costs = cases.map(([name]) => ({ name, elapsed: [] as number[], cpu: [] as number[] }));

@@ -1,7 +1,8 @@
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir, platform } from "node:os";
-import { dirname, isAbsolute, join } from "node:path";
+import { dirname } from "node:path";
 import { unwritable } from "../core/errors.ts";
+import { trustPath } from "./trust-path.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -20,7 +21,7 @@ export class TrustFile {
   readonly path: string;
 
   constructor(env: Env) {
-    this.path = join(configFolder(env), "lodestar", "trusted-runtimes.json");
+    this.path = trustPath(env, IS_WINDOWS, homedir);
   }
 
   has(repository: string, url: string): boolean {
@@ -79,11 +80,4 @@ function isTrusted(value: unknown): value is Trusted {
   if (typeof value !== "object" || value === null) return false;
   const { repository, url } = value as Partial<Trusted>;
   return typeof repository === "string" && typeof url === "string";
-}
-
-function configFolder(env: Env): string {
-  const named = env.XDG_CONFIG_HOME;
-  if (named !== undefined && isAbsolute(named)) return named;
-  if (IS_WINDOWS && env.APPDATA !== undefined && isAbsolute(env.APPDATA)) return env.APPDATA;
-  return join(env.HOME !== undefined && isAbsolute(env.HOME) ? env.HOME : homedir(), ".config");
 }

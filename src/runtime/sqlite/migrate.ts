@@ -3,11 +3,11 @@ import type { Millis } from "../../core/time.ts";
 import first from "./migrations/0001-runtime.sql" with { type: "text" };
 import second from "./migrations/0002-messages.sql" with { type: "text" };
 import third from "./migrations/0003-home.sql" with { type: "text" };
+import { SCHEMA_VERSION } from "./schema-version.ts";
 import type { Sql } from "./sql.ts";
 
 /** Numbered and never edited after release: `user_version` counts how many of them a file has. */
-const MIGRATIONS: readonly string[] = [first, second, third];
-export const SCHEMA_VERSION = MIGRATIONS.length;
+const MIGRATIONS: readonly string[] & { readonly length: typeof SCHEMA_VERSION } = [first, second, third];
 
 /** "LdSr": marks the file as ours (https://sqlite.org/fileformat2.html, offset 68). */
 export const APPLICATION_ID = 0x4c645372;

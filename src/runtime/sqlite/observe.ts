@@ -5,8 +5,8 @@ import { readRecord } from "../values.ts";
 import { findAgent } from "./agents.ts";
 import { grantsOf, liveLeases } from "./leases.ts";
 import { countMessages, countUnread, countUnreadIn } from "./messages.ts";
-import { SCHEMA_VERSION } from "./migrate.ts";
 import { findOutcome, outcomesSince } from "./outcomes.ts";
+import { SCHEMA_VERSION } from "./schema-version.ts";
 import type { Sql } from "./sql.ts";
 import { type ReadStep, retentionOf } from "./step.ts";
 

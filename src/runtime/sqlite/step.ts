@@ -6,6 +6,7 @@ import type { NewEvent, Retention } from "../store.ts";
 import { json } from "../values.ts";
 import { prune } from "./prune.ts";
 import type { Sql } from "./sql.ts";
+import { timeOf } from "./time-of.ts";
 
 interface RuntimeRow {
   readonly runtime_id: string;
@@ -37,11 +38,6 @@ function readRuntime(sql: Sql): RuntimeRow {
   const row = sql.get<RuntimeRow>(SELECT_RUNTIME);
   if (row === undefined) throw new SyntaxError("The runtime has lost its clock.");
   return row;
-}
-
-/** Time never goes back; see {@link WriteStep} for how it goes on. */
-function timeOf(row: RuntimeRow, wall: Millis): Millis {
-  return Math.max(wall + row.clock_offset, row.last_now);
 }
 
 /** One read transaction, and its time. */

@@ -1,0 +1,61 @@
+import { Database } from "bun:sqlite";
+import { existsSync, lstatSync } from "node:fs";
+import type { Millis } from "../../core/time.ts";
+import { trustPath } from "../trust-path.ts";
+import { SCHEMA_VERSION } from "./schema-version.ts";
+import { timeOf } from "./time-of.ts";
+
+/** True when a person has trusted a shared runtime on this machine, for whichever repository: the file beside the spec may not be the one that counts. */
+export function mayBeElsewhere(env: Readonly<Record<string, string | undefined>>, isWindows: boolean): boolean {
+  return existsSync(trustPath(env, isWindows, () => ""));
+}
+
+/** What could need a hook. */
+export type Need =
+  /** Path locks of another agent. */
+  | "others' locks"
+  /** A lease of the agent's own. */
+  | "own lease"
+  /** One that is past half its time. */
+  | "own lease due";
+
+interface Row {
+  readonly clock_offset: Millis;
+  readonly last_now: Millis;
+  readonly moved_to: string | null;
+  readonly user_version: number;
+}
+
+const RUNTIME = "select clock_offset, last_now, moved_to, user_version from runtime, pragma_user_version where id = 1";
+
+// Who is not told apart counts: an agent without a name may be any.
+const NEEDS: Readonly<Record<Need, string>> = {
+  "others' locks": "locks <> '[]' and agent_id is not $agent",
+  "own lease": "coalesce($agent, agent_id) = agent_id",
+  "own lease due": "coalesce($agent, agent_id) = agent_id and 2 * (expires_at - $now) <= ttl",
+};
+
+/**
+ * True when surely no lease needs a hook: it can end without more of the program being loaded. A lease whose time is over and that
+ * nobody has swept yet still counts, so do doubts of any kind.
+ *
+ * @param path the runtime's file.
+ * @param agent who acts, where that is known from the environment.
+ */
+export function isIdle(path: string, need: Need, agent: string | null, wall: Millis): boolean {
+  // Opening a pipe would wait for its other end.
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) return false;
+  let database: Database | undefined;
+  try {
+    database = new Database(path, { readonly: true });
+    const row = database.query<Row, []>(RUNTIME).get();
+    if (row === null || row.moved_to !== null || row.user_version !== SCHEMA_VERSION) return false;
+    const now = timeOf(row, wall);
+    const found = database.query(`select 1 from lease where ended is null and ${NEEDS[need]} limit 1`);
+    return found.get({ $agent: agent, ...(need === "own lease due" ? { $now: now } : {}) }) === null;
+  } catch {
+    return false;
+  } finally {
+    database?.close();
+  }
+}
