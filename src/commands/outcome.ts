@@ -116,13 +116,14 @@ function isDoneHere(task: Task, outcome: RecordedOutcome): boolean {
  */
 export async function heal(context: Context, patience: Millis): Promise<readonly string[]> {
   const runtime = await context.runtime();
+  const waiting = await runtime.outbox();
+  if (waiting.length === 0) return [];
   const branch = context.branch();
-  const waiting = async () =>
-    (await runtime.outbox()).filter((row) => isOurs(row, context.worktree, branch) || isOrphan(row, context));
-  if ((await waiting()).length === 0) return [];
+  const isDue = (row: OutboxRow): boolean => isOurs(row, context.worktree, branch) || isOrphan(row, context);
+  if (!waiting.some(isDue)) return [];
   return context.spec.locked(async (session) => {
     // Whoever held the lock may have written its own meanwhile.
-    const ours = await waiting();
+    const ours = (await runtime.outbox()).filter(isDue);
     if (ours.length === 0) return [];
     const before = await session.index();
     // While this waited for the lock, another branch may have been checked out (T2).
