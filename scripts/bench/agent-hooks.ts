@@ -26,29 +26,38 @@ const env = { PATH: process.env.PATH ?? "", HOME: scratch, LODESTAR_AGENT: "ADA"
 const run = (argv: readonly string[], cwd: string, stdin: Uint8Array = new Uint8Array()) => {
   const started = Bun.nanoseconds();
   const ran = Bun.spawnSync([...argv], { cwd, env, stdin, stdout: "pipe", stderr: "pipe" });
-  return { elapsed: (Bun.nanoseconds() - started) / 1e6, cpu: Number(ran.resourceUsage.cpuTime.total) / 1000 };
+  return {
+    exit: ran.exitCode,
+    elapsed: (Bun.nanoseconds() - started) / 1e6,
+    cpu: Number(ran.resourceUsage.cpuTime.total) / 1000,
+  };
 };
 for (const folder of [here, alone, elsewhere]) {
   mkdirSync(folder);
   run(["git", "init", "-q"], folder);
 }
-for (const line of [
+/** What brings about a state: a line that fails would leave nothing to measure. */
+function prepare(cwd: string, lines: readonly string[]): void {
+  for (const line of lines) {
+    const { exit } = run([program, ...line.split(" ")], cwd);
+    if (exit !== 0) throw new Error(`lodestar ${line}: exit status ${exit}`);
+  }
+}
+prepare(here, [
   "init --no-agents-md",
-  "task create --id A --title A --lock src/a/**",
-  "task create --id B --title B --lock src/b/**",
   "agent join --id ADA",
   "agent join --id BEN",
+  "task create --id A --title A --lock src/a/**",
+  "task create --id B --title B --lock src/b/**",
   "task claim A --agent ADA",
   "task claim B --agent BEN",
-])
-  run([program, ...line.split(" ")], here);
-for (const line of [
+]);
+prepare(alone, [
   "init --no-agents-md",
-  "task create --id A --title A",
   "agent join --id ADA",
+  "task create --id A --title A",
   "task claim A --agent ADA",
-])
-  run([program, ...line.split(" ")], alone);
+]);
 
 const said = new TextEncoder().encode(
   JSON.stringify({ session_id: "s", cwd: here, tool_name: "Edit", tool_input: { file_path: "src/c.ts" } }),
