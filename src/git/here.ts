@@ -1,6 +1,3 @@
-import { existsSync, lstatSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-
 /** What a folder is to Lodestar, as far as a few looks tell. */
 export type Here =
   | { readonly kind: "nothing" }
@@ -13,40 +10,57 @@ const UNCLEAR: Here = { kind: "unclear" };
 /**
  * Tells surely and cheaply, in the usual cases, what `findPlace` finds out in all: for hooks, which are called in every repository, after
  * every step of an agent, and mostly for nothing. `nothing`: none of the folders up to the repository's has a `.lodestar`. `set up`: a plain
- * repository, or a linked worktree of one. Anything else is unclear: links, submodules, a bare repository, a configured worktree, and a
- * linked worktree without a spec, whose main one may have it.
+ * repository, or a linked worktree of one. Anything else is unclear: submodules, a bare repository, a configured worktree, and a linked
+ * worktree without a spec, whose main one may have it.
+ *
+ * It looks through Bun's own files: loading `node:fs` would cost more than all that a hook does here.
+ *
+ * @param from an absolute path, links followed.
  */
 export function lookHere(from: string): Here {
   let root: string | undefined;
-  for (let folder = from; ; folder = dirname(folder)) {
-    const own = join(folder, ".lodestar");
-    const known = root === undefined ? lstatSync(own, { throwIfNoEntry: false }) : undefined;
-    if (known !== undefined) {
-      if (!known.isDirectory() || !existsSync(join(own, "spec.yaml"))) return UNCLEAR;
-      root = folder;
+  for (let folder = from; ; folder = above(folder)) {
+    if (root === undefined) {
+      if (isThere(`${folder}/.lodestar/spec.yaml`)) root = folder;
+      else if (isThere(`${folder}/.lodestar`)) return UNCLEAR;
     }
-    const git = lstatSync(join(folder, ".git"), { throwIfNoEntry: false });
-    if (git === undefined && dirname(folder) !== folder) continue;
-    if (root === undefined) return git === undefined || git.isDirectory() ? { kind: "nothing" } : UNCLEAR;
-    const main = git === undefined ? folder : mainOf(folder, git.isDirectory());
-    if (main === undefined) return UNCLEAR;
-    return {
-      kind: "set up",
-      shared: join(git === undefined ? root : join(main, root.slice(folder.length)), ".lodestar"),
-    };
+    const isMain = isThere(`${folder}/.git/HEAD`);
+    if (isMain || isThere(`${folder}/.git`)) return inRepository(folder, root, isMain);
+    if (above(folder) === folder)
+      return root === undefined ? { kind: "nothing" } : { kind: "set up", shared: `${root}/.lodestar` };
   }
 }
+
+function inRepository(folder: string, root: string | undefined, isMain: boolean): Here {
+  if (root === undefined) return isMain ? { kind: "nothing" } : UNCLEAR;
+  const main = mainOf(folder, isMain);
+  return main === undefined ? UNCLEAR : { kind: "set up", shared: `${main}${root.slice(folder.length)}/.lodestar` };
+}
+
+/** The folder that holds this one; itself where there is none. */
+function above(folder: string): string {
+  const end = folder.lastIndexOf(folder.includes("/") ? "/" : "\\");
+  return end < 0 ? folder : folder.slice(0, end);
+}
+
+/** What Bun says of the time of a file that is not there. */
+const NEVER = 2 ** 52 - 1;
+
+/** True for whatever lies there; a link counts for what it leads to. */
+const isThere = (path: string): boolean => Bun.file(path).lastModified !== NEVER;
 
 /** The main worktree of one that begins at a folder; `undefined` where that takes more than a look. */
 function mainOf(folder: string, isMain: boolean): string | undefined {
   try {
-    const line = isMain ? undefined : readFileSync(join(folder, ".git"), "utf8");
-    const main = line === undefined ? folder : /^gitdir: (\/.+)\/\.git\/worktrees\/[^/]+\n$/.exec(line)?.[1];
-    if (main === undefined || !lstatSync(join(main, ".git")).isDirectory()) return undefined;
+    const main = isMain ? folder : /^gitdir: (\/.+)\/\.git\/worktrees\/[^/]+\n$/.exec(read(`${folder}/.git`))?.[1];
+    if (main === undefined || !isThere(`${main}/.git/HEAD`)) return undefined;
     // Worktrees of its own choice, and bare repositories that are called `.git`.
-    const config = readFileSync(join(main, ".git", "config"), "utf8");
+    const config = read(`${main}/.git/config`);
     return /worktree|include|\bbare\b(?!\s*=\s*false\s*$)/im.test(config) ? undefined : main;
   } catch {
     return undefined;
   }
 }
+
+/** A short file whose writers put a new one in its place, as Git does. @throws where there is none. */
+const read = (path: string): string => new TextDecoder().decode(Bun.mmap(path));

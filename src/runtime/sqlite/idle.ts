@@ -1,5 +1,4 @@
 import { Database } from "bun:sqlite";
-import { existsSync, lstatSync } from "node:fs";
 import type { Millis } from "../../core/time.ts";
 import { trustPath } from "../trust-path.ts";
 import { SCHEMA_VERSION } from "./schema-version.ts";
@@ -7,7 +6,7 @@ import { timeOf } from "./time-of.ts";
 
 /** True when a person has trusted a shared runtime on this machine, for whichever repository: the file beside the spec may not be the one that counts. */
 export function mayBeElsewhere(env: Readonly<Record<string, string | undefined>>, isWindows: boolean): boolean {
-  return existsSync(trustPath(env, isWindows, () => ""));
+  return Bun.file(trustPath(env, isWindows, () => "")).size > 0;
 }
 
 /** What could need a hook. */
@@ -43,8 +42,9 @@ const NEEDS: Readonly<Record<Need, string>> = {
  * @param agent who acts, where that is known from the environment.
  */
 export function isIdle(path: string, need: Need, agent: string | null, wall: Millis): boolean {
-  // Opening a pipe would wait for its other end.
-  if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) return false;
+  // Opening a pipe, whose size has no end, would wait for its other side. (`node:fs` costs more to load than all of this.)
+  const { size } = Bun.file(path);
+  if (size === 0 || size === Number.POSITIVE_INFINITY) return false;
   let database: Database | undefined;
   try {
     database = new Database(path, { readonly: true });
