@@ -3,13 +3,17 @@
  *
  *   bun run scripts/bench/profile.ts [--tasks 10000]
  *
+ * Then how far the floors are from it: the empty program, Q, and L, which does the least of what a call that looks at both planes must do;
+ * in instructions, and in time, in turn.
+ *
  * Compiles a copy of the sources that can be made to end at each point, with the product's flags, and counts with valgrind. Instructions
  * do not depend on what else the machine does; of the kernel's work and of waiting they say nothing.
  */
+import { Database } from "bun:sqlite";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { defines, FLAGS } from "../../build.ts";
+import { build, compile as compileFloor, defines, FLAGS } from "../../build.ts";
 import { stage } from "../build/chunks.ts";
 import { generateSpec, PRD } from "./generate.ts";
 
@@ -28,6 +32,9 @@ const POINTS: readonly { readonly name: string; readonly file: string; readonly 
   { name: "the runtime looked at", file: "commands/look.ts", find: "  const isMirrored =" },
   { name: "decided, and a lease granted", file: "cli/run.ts", find: "  if (command.raw !== undefined" },
 ];
+
+/** So many times each program is timed. */
+const ROUNDS = 41;
 
 const scratch = mkdtempSync(join(tmpdir(), "lodestar-profile-"));
 const sources = join(ROOT, "dist", `.profile-${process.pid}`);
@@ -52,6 +59,37 @@ function compile(): string {
   return program;
 }
 
+/** The floors' instructions, and the median times of whole processes, in turn. */
+function floors(program: string, folder: string): void {
+  const made = (name: string) => compileFloor(join(import.meta.dir, "floors", `${name}.ts`), join(scratch, name));
+  const data = join(scratch, "floor.sqlite");
+  const database = new Database(data, { create: true });
+  database.run("pragma journal_mode = wal; create table t (text text)");
+  database.close();
+  const rows: readonly (readonly [name: string, argv: readonly string[]])[] = [
+    ["E, an empty program", [made("empty")]],
+    ["Q, one database and one query", [made("query"), data]],
+    ["L, the least of a call that looks at both planes", [made("look")]],
+    ["`task next --json`", [program, "task", "next", "--json"]],
+  ];
+  const times = rows.map(() => [] as number[]);
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const [i, [, argv]] of rows.entries()) {
+      const started = Bun.nanoseconds();
+      sh(argv, folder);
+      times[i]?.push((Bun.nanoseconds() - started) / 1e6);
+    }
+  }
+  const medians = times.map((all) => all.sort((a, b) => a - b)[ROUNDS >> 1] ?? Number.NaN);
+  console.log("\n| | millions of instructions | ms | × Q |\n| --- | --- | --- | --- |");
+  for (const [i, [name, argv]] of rows.entries()) {
+    const [ms = Number.NaN, query = Number.NaN] = [medians[i], medians[1]];
+    console.log(
+      `| ${name} | ${(instructions(argv, folder) / 1e6).toFixed(1)} | ${ms.toFixed(1)} | ${(ms / query).toFixed(2)} |`,
+    );
+  }
+}
+
 function repository(program: string): string {
   const folder = join(scratch, "repository");
   mkdirSync(join(folder, ".lodestar"), { recursive: true });
@@ -69,9 +107,14 @@ function count(program: string, from: string, words: readonly string[], end: str
   cpSync(from, folder, { recursive: true });
   // The copy has other inodes: what the index and the runtime remember of them is brought up to date first.
   sh([program, "task", "next", "--claim", "--another", "--agent", "A", "--json"], folder);
-  const valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
-  const { err } = sh([...valgrind, program, ...words], folder, { LODESTAR_END: end });
+  const counted = instructions([program, ...words], folder, { LODESTAR_END: end });
   rmSync(folder, { recursive: true });
+  return counted;
+}
+
+function instructions(argv: readonly string[], folder: string, env: Readonly<Record<string, string>> = {}): number {
+  const valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
+  const { err } = sh([...valgrind, ...argv], folder, env);
   const counted = /Collected : (\d+)/.exec(err)?.[1] ?? /refs:\s+([\d,]+)/.exec(err)?.[1]?.replaceAll(",", "");
   if (counted === undefined) throw new Error(`valgrind said: ${err}`);
   return Number(counted);
@@ -99,6 +142,7 @@ try {
     console.log(`| ${name} | ${cells.join(" | ")} |`);
   }
   console.log(`| together | ${before.map((sum) => (sum / 1e6).toFixed(1)).join(" | ")} |`);
+  floors(build(), from);
 } finally {
   for (const folder of [scratch, sources]) rmSync(folder, { recursive: true, force: true });
 }
