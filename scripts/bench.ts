@@ -294,7 +294,7 @@ async function atOnce(peer: Peer | undefined): Promise<void> {
     const row = await drain(count, agents, DRAIN_SECONDS, make());
     found.drains.push(row);
     const trouble = `${row.given_twice} given twice, ${row.failed} failed`;
-    const took = `take: half within ${row.take.p50_ms} ms, longest ${row.take.longest_ms}`;
+    const took = `take: half within ${row.take?.p50_ms} ms, longest ${row.take?.longest_ms}`;
     console.log(`  ${row.tool}: ${row.done} done in ${row.seconds} s = ${row.done_per_second}/s, ${trouble}; ${took}`);
   }
 }

@@ -62,7 +62,8 @@ export async function drain(
       failed,
       done_per_second: rounded(finished / took),
     },
-    ...{ take: waitsOf(times.take), finish: waitsOf(times.finish) },
+    ...(times.take.length === 0 ? {} : { take: waitsOf(times.take) }),
+    ...(times.finish.length === 0 ? {} : { finish: waitsOf(times.finish) }),
   };
 }
 

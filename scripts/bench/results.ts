@@ -62,8 +62,9 @@ export interface DrainRow {
   /** Calls that failed. */
   readonly failed: number;
   readonly done_per_second: number;
-  readonly take: Waits;
-  readonly finish: Waits;
+  /** None: no call of the kind ended in time. */
+  readonly take?: Waits;
+  readonly finish?: Waits;
 }
 
 export interface WritersRow extends Waits {
@@ -130,8 +131,10 @@ function bySize<Row extends { readonly tasks: number }>(
   );
 }
 
-const waits = ({ p50_ms, p90_ms, p99_ms, longest_ms }: Waits): string[] =>
-  [p50_ms, p90_ms, p99_ms, longest_ms].map((value) => `${ms(value)} ms`);
+const waits = (found: Waits | undefined): string[] =>
+  found === undefined
+    ? ["—", "—", "—", "—"]
+    : [found.p50_ms, found.p90_ms, found.p99_ms, found.longest_ms].map((value) => `${ms(value)} ms`);
 
 /** The page of the results. @param runtimes true when the page of runtimes lies beside it. */
 export function resultsPage(found: Results, runtimes = false): string {
