@@ -306,7 +306,7 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ["L5"],
     edits: [
       {
-        file: "runtime/sqlite/step.ts",
+        file: "runtime/sqlite/time-of.ts",
         find: "return Math.max(wall + row.clock_offset, row.last_now);",
         replace: "return wall;",
       },
@@ -543,8 +543,8 @@ export const MUTANTS: readonly Mutant[] = [
       },
       {
         file: "commands/outcome.ts",
-        find: "(await runtime.outbox()).filter((row) => isOurs",
-        replace: "(await runtime.outbox()).filter((row) => row.at < context.clock.now() - 1 && isOurs",
+        find: "(await runtime.outbox()).filter(isDue)",
+        replace: "(await runtime.outbox()).filter((row) => row.at < context.clock.now() - 1 && isDue(row))",
       },
     ],
   },
@@ -703,7 +703,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "runtime/postgres/migrations/0001-runtime.sql",
-        find: "    if k->>'stamp' is distinct from s->>'stamp' then v_fresh := false; end if;",
+        find: "    if k->>'stamp' is distinct from s then v_fresh := false; end if;",
         replace: "    if k->>'stamp' is null then v_fresh := false; end if;",
       },
     ],

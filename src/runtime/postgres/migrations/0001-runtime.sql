@@ -53,12 +53,14 @@ create table lodestar.lease (
   ended text check (ended in ('expired', 'released', 'reverted', 'done', 'verified', 'reopened', 'deleted', 'forced', 'left')),
   ended_at bigint,
   primary key (project_id, fencing_token),
-  unique (project_id, lease_id)
+  unique (lease_id, project_id)
 ) with (fillfactor = 80);
 -- L1: at most one lease of a task is not ended. A grant that would make two is refused by this index.
 create unique index lease_open on lodestar.lease (project_id, task_id, created_at) where ended is null;
-create index lease_task on lodestar.lease (project_id, task_id, created_at, fencing_token);
-create index lease_agent on lodestar.lease (project_id, agent_id, fencing_token);
+-- The project comes after what tells more: on a table of which the server has no statistics yet, every index that began with it would
+-- seem as good for one lease as that of its task or token.
+create index lease_agent on lodestar.lease (agent_id, project_id, fencing_token);
+create index lease_task on lodestar.lease (task_id, created_at, project_id, fencing_token);
 
 create table lodestar.outcome (
   project_id text not null references lodestar.project,
@@ -197,15 +199,19 @@ create table lodestar.call (
 create index call_age on lodestar.call (project_id, at);
 
 -- Rows as callers know them ---------------------------------------------------------------------------------------------------
+--
+-- A function in SQL whose body is an expression becomes part of the statement that calls it, if it is declared no stricter than what
+-- it calls: making JSON is "stable". Any other is parsed and planned anew by each statement, which takes longer than most of what is
+-- asked here; so what a claim or a release calls and asks tables is in PL/pgSQL, which plans once a session.
 
-create function lodestar.lease_json_v1(l lodestar.lease) returns json language sql immutable as $$
+create function lodestar.lease_json_v1(l lodestar.lease) returns json language sql stable as $$
   select json_strip_nulls(json_build_object(
     'fencing_token', l.fencing_token, 'task_id', l.task_id, 'created_at', l.created_at, 'lease_id', l.lease_id, 'kind', l.kind,
     'agent_id', l.agent_id, 'session', l.session, 'granted_at', l.granted_at, 'expires_at', l.expires_at, 'ttl', l.ttl,
     'ended', nullif(l.ended, 'expired'), 'reopens', l.reopens::json, 'locks', l.locks::json))
 $$;
 
-create function lodestar.outcome_json_v1(o lodestar.outcome) returns json language sql immutable as $$
+create function lodestar.outcome_json_v1(o lodestar.outcome) returns json language sql stable as $$
   select json_strip_nulls(json_build_object(
     'task_id', o.task_id, 'created_at', o.created_at, 'version', o.version, 'rank', o.rank, 'completed_by', o.completed_by,
     'completed_at', o.completed_at, 'verified_by', o.verified_by, 'verified_at', o.verified_at, 'worktree', o.worktree,
@@ -213,14 +219,14 @@ create function lodestar.outcome_json_v1(o lodestar.outcome) returns json langua
     'unblocked', o.unblocked::json))
 $$;
 
-create function lodestar.agent_json_v1(a lodestar.agent) returns json language sql immutable as $$
+create function lodestar.agent_json_v1(a lodestar.agent) returns json language sql stable as $$
   select json_strip_nulls(json_build_object(
     'agent_id', a.agent_id, 'display_name', a.display_name, 'role', a.role, 'registered_at', a.registered_at,
     'last_seen_at', a.last_seen_at, 'left_at', a.left_at, 'worktree', a.worktree, 'capabilities', a.capabilities::json,
     'session_meta', a.session_meta::json))
 $$;
 
-create function lodestar.message_json_v1(m lodestar.message) returns json language sql immutable as $$
+create function lodestar.message_json_v1(m lodestar.message) returns json language sql stable as $$
   select json_strip_nulls(json_build_object(
     'message_id', m.message_id, 'from_agent_id', m.from_agent_id, 'task_id', m.task_id, 'to_agent_id', m.to_agent_id,
     'text', m.text, 'subject', m.subject, 'severity', m.severity, 'created_at', m.created_at))
@@ -229,21 +235,29 @@ $$;
 -- What a judgement about a task's leases rests on: its grants, its outcome, and a stamp by which the step that carries the verdict
 -- sees that nothing of it has changed. Whether the newest grant is live is part of the stamp: time changes that, too.
 create function lodestar.scene_v1(in_project text, in_task text, in_created text, in_now bigint) returns json
-language sql stable as $$
-  select json_build_object(
-    'task_id', in_task, 'created_at', in_created, 'now', in_now, 'grants', grants.list, 'outcome', outcome.one,
-    'stamp', md5(coalesce(grants.said, '') || '|' || coalesce(outcome.version, 0)))
-  from (
-    select coalesce(json_agg(lodestar.lease_json_v1(l) order by l.fencing_token), '[]'::json) as list,
-      string_agg(l.fencing_token || ' ' || l.expires_at || ' ' || coalesce(nullif(l.ended, 'expired'), (l.expires_at > in_now)::text),
-        ',' order by l.fencing_token) as said
-    from lodestar.lease l where l.project_id = in_project and l.task_id = in_task and l.created_at = in_created
-  ) grants
-  left join (
-    select lodestar.outcome_json_v1(o) as one, o.version
-    from lodestar.outcome o where o.project_id = in_project and o.task_id = in_task and o.created_at = in_created
-  ) outcome on true
-$$;
+language plpgsql stable as $$
+begin
+  return json_build_object(
+    'task_id', in_task, 'created_at', in_created, 'now', in_now,
+    'grants', coalesce((select json_agg(lodestar.lease_json_v1(l) order by l.fencing_token)
+      from lodestar.lease l where l.project_id = in_project and l.task_id = in_task and l.created_at = in_created), '[]'::json),
+    'outcome', (select lodestar.outcome_json_v1(o)
+      from lodestar.outcome o where o.project_id = in_project and o.task_id = in_task and o.created_at = in_created),
+    'stamp', lodestar.stamp_v1(in_project, in_task, in_created, in_now));
+end $$;
+
+create function lodestar.stamp_v1(in_project text, in_task text, in_created text, in_now bigint) returns text
+language plpgsql stable as $$
+begin
+  return md5(
+    coalesce((
+      select string_agg(l.fencing_token || ' ' || l.expires_at || ' ' || coalesce(nullif(l.ended, 'expired'), (l.expires_at > in_now)::text),
+        ',' order by l.fencing_token)
+      from lodestar.lease l where l.project_id = in_project and l.task_id = in_task and l.created_at = in_created), '')
+    || '|' || coalesce((
+      select o.version
+      from lodestar.outcome o where o.project_id = in_project and o.task_id = in_task and o.created_at = in_created), 0));
+end $$;
 
 -- Steps' small parts ------------------------------------------------------------------------------------------------------------
 
@@ -278,30 +292,35 @@ begin
   end loop;
 end $$;
 
-create function lodestar.is_known_v1(in_project text, in_agent text) returns boolean language sql stable as $$
-  select exists (select from lodestar.agent where project_id = in_project and agent_id = in_agent and left_at is null)
-$$;
+create function lodestar.is_known_v1(in_project text, in_agent text) returns boolean language plpgsql stable as $$
+begin
+  return exists (select from lodestar.agent where project_id = in_project and agent_id = in_agent and left_at is null);
+end $$;
 
 -- An agent's write is a sign of life, noted at most every 30 s.
-create function lodestar.touch_v1(in_project text, in_agent text, in_now bigint) returns void language sql as $$
+create function lodestar.touch_v1(in_project text, in_agent text, in_now bigint) returns void language plpgsql as $$
+begin
   update lodestar.agent set last_seen_at = in_now
-  where project_id = in_project and agent_id = in_agent and left_at is null and last_seen_at <= in_now - 30000
-$$;
+  where project_id = in_project and agent_id = in_agent and left_at is null and last_seen_at <= in_now - 30000;
+end $$;
 
 -- The answer kept under the caller's key; null when there is none.
-create function lodestar.kept_v1(in_project text, in_call text, in_idempotency json) returns text language sql stable as $$
-  select case
+create function lodestar.kept_v1(in_project text, in_call text, in_idempotency json) returns text language plpgsql stable as $$
+begin
+  if in_idempotency->>'key' is null then return null; end if;
+  return (select case
     when i.call = in_call and i.input_hash = in_idempotency->>'input_hash' and i.answer is not null then i.answer
     else '{"kind":"mismatch"}' end
-  from lodestar.idempotency i where i.project_id = in_project and i.key = in_idempotency->>'key'
-$$;
+  from lodestar.idempotency i where i.project_id = in_project and i.key = in_idempotency->>'key');
+end $$;
 
 create function lodestar.keep_v1(in_project text, in_call text, in_idempotency json, in_answer json, in_now bigint) returns void
-language sql as $$
+language plpgsql as $$
+begin
+  if in_idempotency->>'key' is null then return; end if;
   insert into lodestar.idempotency (project_id, key, call, input_hash, plan, answer, created_at)
-  select in_project, in_idempotency->>'key', in_call, in_idempotency->>'input_hash', null, in_answer::text, in_now
-  where in_idempotency->>'key' is not null
-$$;
+  values (in_project, in_idempotency->>'key', in_call, in_idempotency->>'input_hash', null, in_answer::text, in_now);
+end $$;
 
 -- Appends a message; one with this id that is there already stays as it is.
 create function lodestar.post_v1(in_project text, m json, in_now bigint) returns json language plpgsql as $$
@@ -322,11 +341,12 @@ begin
 end $$;
 
 -- A reader's own messages are never unread.
-create function lodestar.is_unread_v1(m lodestar.message, in_reader text) returns boolean language sql stable as $$
-  select (m.from_agent_id is null or m.from_agent_id <> in_reader) and not exists (
+create function lodestar.is_unread_v1(m lodestar.message, in_reader text) returns boolean language plpgsql stable as $$
+begin
+  return (m.from_agent_id is null or m.from_agent_id <> in_reader) and not exists (
     select from lodestar.message_read r
-    where r.project_id = m.project_id and r.message_no = m.message_no and r.agent_id = in_reader)
-$$;
+    where r.project_id = m.project_id and r.message_no = m.message_no and r.agent_id = in_reader);
+end $$;
 
 -- Messages to the agent, and the threads of tasks that it holds.
 create function lodestar.is_mine_v1(m lodestar.message, in_agent text, in_now bigint) returns boolean language sql stable as $$
@@ -389,31 +409,35 @@ begin
 end $$;
 
 -- Which live leases of others overlap the path locks of one candidate or lease, as the caller worked it out.
-create function lodestar.conflicts_v1(in_project text, r json, in_mine text, in_task text) returns json language sql stable as $$
-  select coalesce(json_agg(json_build_object('task_id', in_task, 'held_task_id', l.task_id, 'agent_id', l.agent_id,
+create function lodestar.conflicts_v1(in_project text, r json, in_mine text, in_task text) returns json language plpgsql stable as $$
+begin
+  if json_array_length(r->'overlaps') = 0 then return '[]'; end if;
+  return (select coalesce(json_agg(json_build_object('task_id', in_task, 'held_task_id', l.task_id, 'agent_id', l.agent_id,
     'expires_at', l.expires_at, 'pattern', o->>'pattern', 'other_pattern', o->>'other_pattern') order by l.fencing_token), '[]'::json)
   from json_array_elements(r->'overlaps') o
   join lodestar.lease l on l.project_id = in_project and l.fencing_token = (o->>'token')::bigint
-  where o->>'mine' = in_mine and l.ended is null and l.agent_id <> r->>'agent_id'
-$$;
+  where o->>'mine' = in_mine and l.ended is null and l.agent_id <> r->>'agent_id');
+end $$;
 
-create function lodestar.is_first_v1(in_project text, t json, in_now bigint) returns boolean language sql stable as $$
-  select not exists (
+create function lodestar.is_first_v1(in_project text, t json, in_now bigint) returns boolean language plpgsql stable as $$
+begin
+  return not exists (
     select from lodestar.ticket e
     where e.project_id = in_project and e.filter = t->>'filter' and e.worktree = t->>'worktree' and e.ticket_id <> t->>'ticket_id'
       and e.seen_at > in_now - 3000
       and e.ticket_no < coalesce((select x.ticket_no from lodestar.ticket x
-        where x.project_id = in_project and x.ticket_id = t->>'ticket_id'), 9007199254740991))
-$$;
+        where x.project_id = in_project and x.ticket_id = t->>'ticket_id'), 9007199254740991));
+end $$;
 
 -- Steps ---------------------------------------------------------------------------------------------------------------------------
 
 create function lodestar.grant_json_v1(in_project text, r json, in_mine text, l lodestar.lease, in_already boolean, in_now bigint)
-returns json language sql as $$
-  select json_strip_nulls(json_build_object('lease', lodestar.lease_json_v1(l), 'already', in_already,
+returns json language plpgsql as $$
+begin
+  return json_strip_nulls(json_build_object('lease', lodestar.lease_json_v1(l), 'already', in_already,
     'conflicts', lodestar.conflicts_v1(in_project, r, in_mine, l.task_id),
-    'handoff', lodestar.hand_over_v1(in_project, l.task_id, r->>'agent_id', (r->>'handoff_chars')::bigint, in_now)))
-$$;
+    'handoff', lodestar.hand_over_v1(in_project, l.task_id, r->>'agent_id', (r->>'handoff_chars')::bigint, in_now)));
+end $$;
 
 -- Claiming what one holds renews it; a retry never makes a lease shorter (L4, L5).
 create function lodestar.extend_mine_v1(in_project text, r json, in_token bigint, in_now bigint) returns json language plpgsql as $$
@@ -454,7 +478,7 @@ begin
       return json_build_object('kind', 'granted', 'grants', json_build_array(lodestar.extend_mine_v1(v_id, r, l.fencing_token, in_now)));
     end if;
   end if;
-  if json_typeof(r->'ticket') = 'object' and not lodestar.is_first_v1(v_id, r->'ticket', in_now) then
+  if r->>'ticket' is not null and not lodestar.is_first_v1(v_id, r->'ticket', in_now) then
     return json_build_object('kind', 'queued');
   end if;
 
@@ -548,7 +572,9 @@ begin
   v_answer := lodestar.claim_now_v1(p, r, in_now);
   if v_answer->>'kind' = 'granted' then
     perform lodestar.touch_v1(p.project_id, r->>'agent_id', in_now);
-    delete from lodestar.ticket where project_id = p.project_id and ticket_id = r->'ticket'->>'ticket_id';
+    if r->>'ticket' is not null then
+      delete from lodestar.ticket where project_id = p.project_id and ticket_id = r->'ticket'->>'ticket_id';
+    end if;
     perform lodestar.keep_v1(p.project_id, 'claim', r->'idempotency', v_answer, in_now);
   end if;
   return v_answer::text;
@@ -557,14 +583,16 @@ end $$;
 -- The caller judges by rules that every store shares, and sends the verdict with the stamps of what it looked at. Where one is no
 -- longer right (or none was sent), the step changes nothing and answers what there is to look at.
 create function lodestar.look_again_v1(in_project text, in_looks json, in_now bigint) returns json language plpgsql as $$
-declare k json; s json; v_scenes json[] := '{}'; v_fresh boolean := true;
+declare k json; s text; v_fresh boolean := true;
 begin
   for k in select value from json_array_elements(in_looks) loop
-    s := lodestar.scene_v1(in_project, k->>'task_id', k->>'created_at', in_now);
-    v_scenes := v_scenes || s;
-    if k->>'stamp' is distinct from s->>'stamp' then v_fresh := false; end if;
+    s := lodestar.stamp_v1(in_project, k->>'task_id', k->>'created_at', in_now);
+    if k->>'stamp' is distinct from s then v_fresh := false; end if;
   end loop;
-  return case when v_fresh then null else json_build_object('kind', 'scenes', 'scenes', to_json(v_scenes)) end;
+  if v_fresh then return null; end if;
+  return json_build_object('kind', 'scenes', 'scenes', (
+    select coalesce(json_agg(lodestar.scene_v1(in_project, x.value->>'task_id', x.value->>'created_at', in_now) order by x.ordinality), '[]'::json)
+    from json_array_elements(in_looks) with ordinality x));
 end $$;
 
 -- Renew and release.
