@@ -27,7 +27,7 @@ const DRIVERS = ["bun:sqlite"];
 /** Where SQL may be spoken. */
 const SPEAKS_SQL = ["runtime/sqlite/", "runtime/postgres/", "spec/index.ts", "spec/lock.ts"];
 /** These build everything out of the process; no one else touches it. */
-const ROOTS = ["main.ts", "wire.ts"];
+const ROOTS = ["main.ts", "start.ts", "wire.ts"];
 
 const RULES: Readonly<Record<string, Rule>> = {
   core: { ours: ["core/", "../package.json"], packages: ["@sinclair/typebox"] },

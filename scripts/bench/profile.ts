@@ -23,8 +23,8 @@ const TASKS = Number(at < 0 ? 1000 : process.argv[at + 1]);
 
 /** The point lies before the text that is found; each is named for what was done until then. */
 const POINTS: readonly { readonly name: string; readonly file: string; readonly find: string }[] = [
-  { name: "the process and its runtime", file: "main.ts", find: "/** Only the words of a question" },
-  { name: "modules loaded", file: "main.ts", find: "  const servers =" },
+  { name: "the process and its runtime", file: "main.ts", find: "/** The question for the version" },
+  { name: "modules loaded", file: "start.ts", find: "  const servers =" },
   { name: "the line understood, the command loaded", file: "cli/run.ts", find: "    switch (call.kind) {" },
   { name: "the repository found", file: "cli/run.ts", find: "  if (command.stream?.asked(input)) return" },
   { name: "the spec's index opened and read", file: "commands/look.ts", find: "  return lookWith(" },

@@ -1,7 +1,7 @@
 import type { StopSignal } from "../commands/programs.ts";
 import type { Channels } from "../commands/serving.ts";
 
-/** The process as values: all that the command line knows of the world outside. Made by main.ts, or by a test. */
+/** The process as values: all that the command line knows of the world outside. Made by start.ts, or by a test. */
 export interface Io {
   readonly cwd: string;
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -64,7 +64,7 @@ describe.skipIf(process.platform === "win32")("what a program prints", () => {
 });
 
 test.each([
-  "main.ts",
+  "start.ts",
   "wire.ts",
   "cli/run.ts",
   "commands/task/next.ts",

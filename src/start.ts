@@ -1,0 +1,168 @@
+import type { Io } from "./cli/io.ts";
+
+const argv = process.argv.slice(2);
+
+if (!(isHook() && (await hasNothingToDo(argv[1], process.env)))) await main();
+
+/** A coding agent's hook as `setup` writes it: called all day, and in repositories that know nothing of Lodestar, too. */
+function isHook(): boolean {
+  const [word, , option] = argv;
+  return word === "hook" && (argv.length === 2 || (argv.length === 4 && option === "--tool"));
+}
+
+/**
+ * Most hooks find nothing to do: no Lodestar there, or nobody's lease that concerns them. That is told by a few looks, without loading the
+ * program; only what is sure counts.
+ */
+async function hasNothingToDo(event: string | undefined, env: Env): Promise<boolean> {
+  const { lookHere } = await import("./git/here.ts");
+  const here = lookHere(process.cwd());
+  if (here.kind !== "set up") return here.kind === "nothing";
+  const needs = { "pre-edit": "others' locks", "post-tool": "own lease due", stop: "own lease" } as const;
+  const need = needs[event as keyof typeof needs];
+  // The runtime may be another one, of which only the whole program knows.
+  if (need === undefined || (env.LODESTAR_RUNTIME ?? "") !== "" || env.HOME === undefined) return false;
+  const { isIdle, mayBeElsewhere } = await import("./runtime/sqlite/idle.ts");
+  if (mayBeElsewhere(env, process.platform === "win32")) return false;
+  return isIdle(`${here.shared}/runtime.sqlite`, need, env.LODESTAR_AGENT || null, Date.now());
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+type Files = typeof import("node:fs");
+
+async function main(): Promise<never> {
+  process.on("uncaughtException", (cause) => void fail(cause));
+  process.on("unhandledRejection", (cause) => void fail(cause));
+  const [fs, { GROUPS, openContext, REGISTRY, runCli }] = await Promise.all([import("node:fs"), import("./wire.ts")]);
+  const servers = { mcp: () => import("./mcp/serve.ts") };
+  const exit = await runCli(argv, processIo(fs), { registry: REGISTRY, groups: GROUPS, openContext, servers });
+  process.exit(exit);
+}
+
+/** Whatever nobody caught is a defect of ours; it is answered like any other failure, without a stack trace. */
+async function fail(cause: unknown): Promise<never> {
+  try {
+    const [fs, { failUnexpectedly }] = await Promise.all([import("node:fs"), import("./cli/run.ts")]);
+    process.exit(await failUnexpectedly(argv, processIo(fs), cause));
+  } catch {
+    console.error("Error: Lodestar failed unexpectedly, and failed again to say how.");
+    process.exit(70);
+  }
+}
+
+/** This process as values. Nothing here touches `process.stdout`, which costs more than most calls, but for the width of a terminal. */
+function processIo(fs: Files): Io {
+  return {
+    cwd: process.cwd(),
+    env: process.env,
+    out: (text) => void writeAll(fs, 1, `${text}\n`),
+    offer: (text) => writeAll(fs, 1, `${text}\n`),
+    err: (text) => void writeAll(fs, 2, `${text}\n`),
+    isTerminal: (stream) => isTerminal(fs, { in: 0, out: 1, err: 2 }[stream]),
+    columns: () => process.stdout.columns || 80,
+    confirm: (question) => confirm(question),
+    readStdin: () => fs.readFileSync(0, "utf8"),
+    nextStdin: () => readMeanwhile(fs, 0),
+    readFile: async (path, base) => {
+      const { resolve } = await import("node:path");
+      return fs.readFileSync(resolve(process.cwd(), base, path), "utf8");
+    },
+    system: {
+      write: (stream, bytes) => writeMeanwhile(fs, { out: 1, err: 2 }[stream], bytes),
+      onSignal(listener) {
+        const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+        for (const signal of signals) process.on(signal, listener);
+        return () => {
+          for (const signal of signals) process.off(signal, listener);
+        };
+      },
+      signal(pid, signal) {
+        // Windows has no signals, and ends no children with their parent: the whole tree is ended.
+        if (process.platform === "win32") {
+          Bun.spawnSync(["taskkill", "/t", "/f", "/pid", String(pid)]);
+          return;
+        }
+        try {
+          process.kill(-pid, signal);
+        } catch (cause) {
+          // Nothing of it is left, or nothing that is ours.
+          if (!(cause instanceof Error && "code" in cause && (cause.code === "ESRCH" || cause.code === "EPERM")))
+            throw cause;
+        }
+      },
+    },
+    channels: async () => {
+      const stop = new AbortController();
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort());
+      return { stdin: process.stdin, stdout: process.stdout, clock: { now: () => Date.now() }, stop: stop.signal };
+    },
+  };
+}
+
+/** As {@link writeAll}, in the background: whoever renews leases must not stand still because a pager does. */
+async function writeMeanwhile(fs: Files, descriptor: number, bytes: Uint8Array): Promise<boolean> {
+  for (let written = 0; written < bytes.length; ) {
+    const came = await new Promise<number | NodeJS.ErrnoException>((resolve) =>
+      fs.write(descriptor, bytes, written, bytes.length - written, null, (error, count) => resolve(error ?? count)),
+    );
+    if (typeof came === "number") written += came;
+    else if (came.code === "EAGAIN") await Bun.sleep(5);
+    else return false;
+  }
+  return true;
+}
+
+/** The next bytes, read in the background: a stream may be open for ever, with nobody who writes. `undefined` at its end. */
+async function readMeanwhile(fs: Files, descriptor: number): Promise<Uint8Array | undefined> {
+  const bytes = new Uint8Array(64 * 1024);
+  for (;;) {
+    const came = await new Promise<number | NodeJS.ErrnoException>((resolve) =>
+      fs.read(descriptor, bytes, 0, bytes.length, null, (error, count) => resolve(error ?? count)),
+    );
+    if (typeof came === "number") return came === 0 ? undefined : bytes.subarray(0, came);
+    // How Windows tells the end of a pipe.
+    if (came.code === "EOF") return undefined;
+    if (came.code !== "EAGAIN") throw came;
+    await Bun.sleep(5);
+  }
+}
+
+/**
+ * Writes all of a text, to a slow pipe too. Not `console.log`, which keeps quiet about a full disk; nor `console.error`,
+ * which paints everything red on a terminal, whatever the person said about colours.
+ *
+ * @returns false when the reader has gone away, which is no error.
+ */
+function writeAll(fs: Files, descriptor: number, text: string): boolean {
+  const bytes = new TextEncoder().encode(text);
+  for (let written = 0; written < bytes.length; ) {
+    try {
+      written += fs.writeSync(descriptor, bytes, written);
+    } catch (cause) {
+      const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+      if (code === "EPIPE" || code === "EBADF") return false;
+      if (code === "EAGAIN") Bun.sleepSync(1);
+      else return giveUp(fs, descriptor, String(code ?? cause));
+    }
+  }
+  return true;
+}
+
+/** An answer that cannot be written is lost: the caller must not take silence for success. */
+function giveUp(fs: Files, descriptor: number, why: string): never {
+  if (descriptor !== 2) writeAll(fs, 2, `Error: The answer could not be written to standard output (${why}).\n`);
+  process.exit(5); // As DISK_FULL; its table is not loaded where only the version is asked for.
+}
+
+/** A character device that is not the null device. A closed descriptor is none. */
+function isTerminal(fs: Files, descriptor: number): boolean {
+  try {
+    const stat = fs.fstatSync(descriptor);
+    if (!stat.isCharacterDevice()) return false;
+    const none = fs.statSync(process.platform === "win32" ? "NUL" : "/dev/null", { throwIfNoEntry: false });
+    return none === undefined || none.rdev !== stat.rdev;
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause) return false;
+    throw cause;
+  }
+}
