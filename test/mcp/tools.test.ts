@@ -31,6 +31,7 @@ test.each(tools.map((tool) => [tool.name, tool] as const))(
   (_name, { listing, commands }) => {
     const ajv = new Ajv({ strict: false });
     expect(ajv.validateSchema(listing.inputSchema)).toBe(true);
+    expect(listing.inputSchema.additionalProperties).toBe(false);
     const known = commands.flatMap(({ input }) => Object.keys(input.properties));
     const of_tools = ["do", "fields"];
     for (const name of Object.keys(listing.inputSchema.properties))
@@ -38,22 +39,22 @@ test.each(tools.map((tool) => [tool.name, tool] as const))(
     for (const name of listing.inputSchema.required ?? [])
       for (const { input } of commands) expect(input.required).toContain(name);
     const isReading = commands.every(({ effect }) => effect === "read");
-    expect(listing.annotations.readOnlyHint === true).toBe(isReading);
+    expect(listing.annotations?.readOnlyHint === true).toBe(isReading);
     const isGentle = !isReading && !commands.some(({ destructive }) => destructive);
-    expect(listing.annotations.destructiveHint === false).toBe(isGentle);
-    expect(listing.annotations.openWorldHint === false).toBe(isGentle);
+    expect(listing.annotations?.destructiveHint === false).toBe(isGentle);
+    expect(listing.annotations?.openWorldHint === false).toBe(isGentle);
     expect(() => callOf({ name: "", commands, listing }, { of_no_command: 1 })).toThrow("not known");
     for (const command of commands) {
       for (const name of [...command.files, ...command.hidden, ...command.tool_omits])
         expect(() => callOf({ name: "", commands: [command], listing }, { [name]: "x" })).toThrow("not known");
       for (const name of [...command.tool_omits, ...command.tool_bare, ...command.files])
-        expect(Object.keys(command.input.properties)).toContain(name);
+        expect([...Object.keys(command.input.properties), "fields"]).toContain(name);
     }
   },
 );
 
 test("a person need not be asked about a task's loop, but about what overwrites or deletes", () => {
-  const gentle = tools.filter(({ listing }) => listing.annotations.destructiveHint === false).map(({ name }) => name);
+  const gentle = tools.filter(({ listing }) => listing.annotations?.destructiveHint === false).map(({ name }) => name);
   expect(gentle.sort()).toEqual(
     [
       "agent_join",

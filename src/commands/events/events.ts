@@ -60,7 +60,7 @@ export default command({
   explain:
     "Every change in the runtime has one event, in order. `next_since` continues where this answer ended. Kept for 30 days. With --follow it goes on as events come, one a line.",
   tool: true,
-  tool_bare: ["task_id", "agent_id", "limit"],
+  tool_bare: ["task_id", "agent_id", "limit", "fields"],
   options: { types: "type", task_id: "task", agent_id: "agent" },
   items: "events",
   input: Shape({

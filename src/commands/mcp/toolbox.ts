@@ -22,8 +22,10 @@ export interface Listing {
     readonly type: "object";
     readonly properties: Readonly<Record<string, object>>;
     readonly required?: string[];
+    /** The others are refused by the check; models that are told make fewer of them up. */
+    readonly additionalProperties: false;
   };
-  readonly annotations: Annotations;
+  readonly annotations?: Annotations;
 }
 
 /**
@@ -106,19 +108,21 @@ function toolOf(main: AnyCommand, joined: readonly AnyCommand[]): Tool {
         type: "object",
         properties,
         ...(required.length === 0 ? {} : { required }),
+        additionalProperties: false,
       },
-      annotations: annotationsOf(commands),
+      ...annotated(commands),
     },
   };
 }
 
-function annotationsOf(commands: readonly AnyCommand[]): Annotations {
+function annotated(commands: readonly AnyCommand[]): Pick<Listing, "annotations"> {
   const writing = commands.filter(({ effect }) => effect !== "read");
-  if (writing.length === 0) return { readOnlyHint: true };
-  return {
+  if (writing.length === 0) return { annotations: { readOnlyHint: true } };
+  const annotations: Annotations = {
     ...(writing.every(({ idempotent }) => idempotent) ? { idempotentHint: true } : {}),
     ...(writing.some(({ destructive }) => destructive) ? {} : { destructiveHint: false, openWorldHint: false }),
   };
+  return Object.keys(annotations).length === 0 ? {} : { annotations };
 }
 
 const choiceOf = ({ name }: AnyCommand): string => name.split(".").at(-1) ?? name;

@@ -28,7 +28,7 @@ export default command({
     "Messages to you, and those in the threads of tasks that you hold; the newest first. Filters come before the limit. What is shown is marked as read, in the same step: with --unread-only a message is shown to you once, also when several of your sessions ask at the same time. With --idempotency-key a repeated call shows the same messages again. Your own messages are never unread. --no-mark-as-read and --count change nothing.",
   tool: true,
   tool_omits: ["from_agent_id", "until", "count", "show_read_status", "since"],
-  tool_bare: ["limit", "cursor"],
+  tool_bare: ["limit", "cursor", "fields"],
   idempotent: true,
   aliases: { agent_id: "a", since: "s", until: "u", from_agent_id: "f", limit: "n" },
   options: { agent_id: "agent", from_agent_id: "from" },

@@ -16,6 +16,7 @@ export default command({
     "Ends your lease; the task is claimable again, for you last. --note leaves word in the task's thread for whoever takes it next. --block also sets the task's status to `blocked`, so that nobody takes it before it is set back to `ready`. --force ends somebody else's lease, and the event says so.",
   tool: true,
   tool_omits: ["lease_id"],
+  tool_bare: ["note"],
   idempotent: true,
   positional: ["task_id"],
   aliases: { agent_id: "a" },

@@ -11,6 +11,7 @@ export default command({
   explain:
     "The only way back: adds a random id to the task's `reopens`, sets it to ready and removes the records of who completed and verified it. Merging two branches cannot undo it. A task that is open already stays as it is.",
   tool: "task.update",
+  tool_bare: ["note", "force"],
   idempotent: true,
   destructive: true,
   positional: ["task_id"],

@@ -35,7 +35,7 @@ export default command({
     "Records that the work holds up, all ids or none. `unblocked` lists exactly the tasks that this call made claimable; repeating the call gives the same list. Where the project says `verify: other`, whoever did the work may not verify it. While another agent reviews the task under a lease, only that agent verifies. The spec is written where it already records the work as done; elsewhere the verification waits until that arrives.",
   tool: true,
   tool_omits: ["lease_id"],
-  tool_bare: ["task_ids"],
+  tool_bare: ["task_ids", "note", "force"],
   idempotent: true,
   positional: ["task_ids"],
   options: { agent_id: "agent" },
