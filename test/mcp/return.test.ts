@@ -4,8 +4,9 @@ import { connect, createServer, type Socket } from "node:net";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import type { CallToolResult } from "@modelcontextprotocol/server";
 import { Line, untilAnswered } from "../../src/mcp/return.ts";
-import { type Fleet, fleet } from "../support/fleet.ts";
+import { type Fleet, fleet, until } from "../support/fleet.ts";
 import { httpServer } from "../support/mcp.ts";
+import { rows } from "../support/runtime-file.ts";
 
 const PROTOCOL = "2025-11-25";
 
@@ -93,13 +94,11 @@ test("a call whose connection breaks takes nothing while its client is away, and
   const ada = await session(server.url);
   const gone = new AbortController();
   const { id } = await first(await ada.call(2, "task_next", WAIT, gone.signal));
+  const waiters = () => rows(here.path, "select 1 from ticket").length;
+  await until("the call waits", () => waiters() === 1);
   gone.abort();
-  // The server has seen it when another session's call has been answered and its line is free for somebody else.
-  for (let back = 409; back === 409; ) {
-    const trial = new AbortController();
-    back = (await ada.get(id, trial.signal)).status;
-    trial.abort();
-  }
+  // The server has seen it when nobody waits any more.
+  await until("the wait is broken off", () => waiters() === 0);
   await here.ok("task release A --agent BEN");
   expect((await here.ok("status")).leases).toBeUndefined();
   await here.ok("task claim A --agent BEN");
