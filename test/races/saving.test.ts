@@ -307,8 +307,12 @@ test(
     const { events } = await here.ok("events --since 0 --type task.updated --limit 1000");
     const served = events.map(({ task_id }: { task_id: string }) => task_id).filter((id: string) => id !== "HOLDER");
     expect([...served].sort()).toEqual(ids);
-    // How eagerly each tries goes by its place, which lets one pass its neighbour, and no more than that.
-    for (const [i, id] of ids.entries()) expect(Math.abs(served.indexOf(id) - i)).toBeLessThan(6);
+    // How eagerly each tries goes by its place, which lets some pass their neighbours: of 66 pairs a few, where without places
+    // half of them would be turned round.
+    const turned = ids.flatMap((one, i) =>
+      ids.slice(i + 1).filter((next) => served.indexOf(next) < served.indexOf(one)),
+    );
+    expect(turned.length).toBeLessThan(26);
     expect(readdirSync(queue)).toEqual([]);
   },
   LONG,
