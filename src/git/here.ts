@@ -62,5 +62,11 @@ function mainOf(folder: string, isMain: boolean): string | undefined {
   }
 }
 
-/** A short file whose writers put a new one in its place, as Git does. @throws where there is none. */
-const read = (path: string): string => new TextDecoder().decode(Bun.mmap(path));
+/** A `.git` file or a `config` that is longer is looked at by the whole program. */
+const SHORT = 64 * 1024;
+
+/** A short file whose writers put a new one in its place, as Git does. @throws where there is none; for a pipe, whose size has no end. */
+function read(path: string): string {
+  if (Bun.file(path).size > SHORT) throw new RangeError(`${path} is no short file`);
+  return new TextDecoder().decode(Bun.mmap(path));
+}

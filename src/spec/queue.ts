@@ -1,10 +1,13 @@
-import { mkdirSync, readdirSync, rmSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, rmSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock, Millis } from "../core/time.ts";
 
 /** A waiter shows itself so often; one that was not seen for {@link GONE_AFTER} is dead, stopped or somewhere else. */
 const SHOWN_EVERY: Millis = 1000;
 export const GONE_AFTER: Millis = 5000;
+
+/** What a place is called. Whatever else lies in the folder is not ours, and stays. */
+const IS_PLACE = /^\d{15}-[0-9a-f-]{36}$/;
 
 /**
  * A waiter's place among those who wait for the same lock: first come, first served. It only says how eagerly to try: the lock
@@ -27,7 +30,7 @@ export class Place {
   ahead(): number {
     try {
       this.#show();
-      const earlier = readdirSync(this.#folder).filter((name) => name < this.#name);
+      const earlier = readdirSync(this.#folder).filter((name) => IS_PLACE.test(name) && name < this.#name);
       return earlier.length - this.#dropGone(earlier);
     } catch {
       return 0;
@@ -52,6 +55,8 @@ export class Place {
     } catch {
       // The first time; or others did not see it for long, as after a stop of this process.
       mkdirSync(this.#folder, { recursive: true });
+      // Outside of Git the folder lies beside the spec, where a stranger's archive may have put a link to anywhere.
+      if (!lstatSync(this.#folder).isDirectory()) throw new Error("the places are somebody else's folder");
       writeFileSync(path, "");
       stamp();
     }
@@ -63,10 +68,11 @@ export class Place {
     let dropped = 0;
     for (const name of [...earlier].sort()) {
       const path = join(this.#folder, name);
-      const shown = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+      const shown = lstatSync(path, { throwIfNoEntry: false })?.mtimeMs;
       // A clock that was put back leaves times that have not come yet.
       if (shown !== undefined && Math.abs(this.#clock.now() - shown) < GONE_AFTER) break;
-      rmSync(path, { force: true, recursive: true });
+      // Another waiter may have done so.
+      rmSync(path, { force: true });
       dropped += 1;
     }
     return dropped;

@@ -75,6 +75,23 @@ test("whatever takes more than a look is unclear", async () => {
   expect(lookHere(here.path)).toEqual(NOTHING);
 });
 
+test("a .git that no Git wrote holds nobody up, and is left to the whole program", async () => {
+  using here = await fleet();
+  const git = join(here.path, ".git");
+  renameSync(git, join(here.base, "git"));
+  symlinkSync(join(here.base, "git"), git);
+  expectSetUp(here.path);
+  for (const long of [join(git, "config"), git]) {
+    rmSync(long);
+    Bun.spawnSync(["mkfifo", long]);
+    expect(lookHere(here.path)).toEqual(UNCLEAR);
+    rmSync(long);
+    here.write("long", "x".repeat(70_000));
+    renameSync(join(here.path, "long"), long);
+    expect(lookHere(here.path)).toEqual(UNCLEAR);
+  }
+});
+
 test("a linked worktree may have its spec elsewhere: its hooks look", async () => {
   using here = await fleet({ init: false });
   here.write("a.txt", "x");

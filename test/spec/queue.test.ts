@@ -1,5 +1,14 @@
 import { expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LodestarError } from "../../src/core/errors.ts";
@@ -61,6 +70,29 @@ test(
     const later = new Place(lock, clock);
     new Place(lock, clock).ahead();
     expect(later.ahead()).toBeLessThan(2);
+  }),
+);
+
+test(
+  "what is no place is left alone, also where the folder is a link to a stranger's",
+  inFolder((lock, clock) => {
+    const queue = `${lock}.queue`;
+    const strange = [".bashrc", "!first", "000000000000001-dead", "0"];
+    mkdirSync(queue);
+    for (const name of strange) {
+      writeFileSync(join(queue, name), "kept");
+      utimesSync(join(queue, name), 1, 1);
+    }
+    mkdirSync(join(queue, ".ssh"));
+    const place = new Place(lock, clock);
+    expect(place.ahead()).toBe(0);
+    place.leave();
+    expect(readdirSync(queue).sort()).toEqual([...strange, ".ssh"].sort());
+    renameSync(queue, `${lock}.elsewhere`);
+    symlinkSync(`${lock}.elsewhere`, queue);
+    const linked = new Place(lock, clock);
+    expect(linked.ahead()).toBe(0);
+    expect(readdirSync(`${lock}.elsewhere`).sort()).toEqual([...strange, ".ssh"].sort());
   }),
 );
 
