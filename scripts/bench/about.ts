@@ -1,5 +1,7 @@
 /** On what, of what and when a benchmark was run. */
+import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, type } from "node:os";
+import { join } from "node:path";
 import { VERSION } from "../../src/core/version.ts";
 
 export interface About {
@@ -42,3 +44,13 @@ export const aboutText = ({ machine, lodestar, commit, date }: About): string =>
 
 /** What else the machine did: figures of a busy one mislead. */
 export const loadText = ({ load }: About): string => `When it began, ${load.toFixed(1)} programs wanted a core.`;
+
+/** What a benchmark wrote as data into a folder; `undefined` when it has written none yet. */
+export function readWritten<T extends About>(folder: string, file: string): T | undefined {
+  const path = join(folder, file);
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as T) : undefined;
+}
+
+/** The first comment of a page that is made of such data. @param command writes it. */
+export const writtenFrom = (file: string, command: string): string =>
+  `<!-- Written by scripts/docs.ts (bun run docs) from ${file}, which \`${command}\` writes. Figures are not typed by hand. -->`;

@@ -1,8 +1,7 @@
 /** What a benchmark found, as data (docs/performance/results.json), and as the page that is made of it. */
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { markdownTable } from "../../src/render/markdown.ts";
-import { type About, aboutText, loadText } from "./about.ts";
+import { type About, aboutText, loadText, readWritten, writtenFrom } from "./about.ts";
 
 /** Where the results are that the documentation shows. */
 export const FOLDER = join(import.meta.dir, "..", "..", "docs", "performance");
@@ -96,13 +95,9 @@ export interface Results extends About {
 }
 
 /** The results in a folder; `undefined` when none were written yet. */
-export function readResults(folder: string): Results | undefined {
-  const path = join(folder, "results.json");
-  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as Results) : undefined;
-}
+export const readResults = (folder: string): Results | undefined => readWritten(folder, "results.json");
 
-const MARK =
-  "<!-- Written by scripts/docs.ts (bun run docs) from results.json, which `bun run bench` writes. Figures are not typed by hand. -->";
+const MARK = writtenFrom("results.json", "bun run bench");
 const PLOT = "![Cost of a call against the number of tasks](plot.svg)";
 
 export const spaced = (count: number): string => String(count).replaceAll(/\B(?=(\d{3})+$)/g, " ");

@@ -1,8 +1,6 @@
 /** What the benchmark of runtimes found, as data (docs/performance/runtime.json), and as the page that is made of it. */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { markdownTable } from "../../src/render/markdown.ts";
-import { type About, aboutText, loadText } from "./about.ts";
+import { type About, aboutText, loadText, readWritten, writtenFrom } from "./about.ts";
 
 /** What grants: a SQLite file, the PostgreSQL runtime, and the least that a grant on a server can be. */
 export const GRANTERS = { sqlite: "SQLite", postgres: "PostgreSQL", bare: "bare upsert" } as const;
@@ -26,13 +24,9 @@ export interface RuntimeResults extends About {
 }
 
 /** The results in a folder; `undefined` when none were written yet. */
-export function readRuntimeResults(folder: string): RuntimeResults | undefined {
-  const path = join(folder, "runtime.json");
-  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as RuntimeResults) : undefined;
-}
+export const readRuntimeResults = (folder: string): RuntimeResults | undefined => readWritten(folder, "runtime.json");
 
-const MARK =
-  "<!-- Written by scripts/docs.ts (bun run docs) from runtime.json, which `bun run bench:runtime` writes. Figures are not typed by hand. -->";
+const MARK = writtenFrom("runtime.json", "bun run bench:runtime");
 
 /** One cell: grants a second, and what an agent waited. */
 const cell = (row: GrantsRow | undefined): string =>

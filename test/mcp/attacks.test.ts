@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { connect } from "node:net";
 import { fleet } from "../support/fleet.ts";
-import { httpServer } from "../support/mcp.ts";
+import { heldByBen, httpServer } from "../support/mcp.ts";
 
 const TOKEN = "a-token-that-nobody-guesses";
 const PROTOCOL = "2025-03-26";
@@ -116,10 +116,7 @@ test("a token is taken from the header alone, and from one header alone", async 
 });
 
 test("one message with many requests gets no more done at once than is allowed", async () => {
-  using here = await fleet();
-  here.tasks(["A"]);
-  await here.join("ADA", "BEN");
-  await here.ok("task claim A --agent BEN");
+  using here = await heldByBen();
   await using server = await httpServer(here);
   const begun = await post(server.url, INITIALIZE);
   await begun.text();

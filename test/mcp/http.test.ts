@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fleet } from "../support/fleet.ts";
-import { httpServer, stdioClient } from "../support/mcp.ts";
+import { heldByBen, httpServer, stdioClient } from "../support/mcp.ts";
 
 const TOKEN = "a-token-that-nobody-guesses";
 const INITIALIZE = {
@@ -48,13 +48,10 @@ test("who joined in one session is nobody in another", async () => {
 });
 
 test("SIGTERM ends what waits, leaves no lease, and the process ends with 0", async () => {
-  using here = await fleet();
-  here.tasks(["A"]);
-  await here.join("ALICE", "BOB");
-  await here.ok("task claim A --agent BOB");
+  using here = await heldByBen();
   const server = await httpServer(here);
   const agent = await server.connect();
-  const given = { claim: true, wait: "5m", agent_id: "ALICE" };
+  const given = { claim: true, wait: "5m", agent_id: "ADA" };
   const waiting = agent.client.callTool({ name: "task_next", arguments: given }).then(
     () => "answered",
     () => "broken off",
@@ -64,7 +61,7 @@ test("SIGTERM ends what waits, leaves no lease, and the process ends with 0", as
   expect(await server.child.exited).toBe(0);
   await agent.client.close();
   expect(await waiting).toBe("broken off");
-  await here.ok("task release A --agent BOB");
+  await here.ok("task release A --agent BEN");
   expect((await here.ok("status")).leases).toBeUndefined();
 });
 
@@ -86,16 +83,13 @@ test.each(["HTTP", "stdio"])("over %s, the lease of a session that dies ends whe
 });
 
 test("a client that vanishes while it waits leaves no lease, and its server goes on", async () => {
-  using here = await fleet();
-  here.tasks(["A"]);
-  await here.join("ALICE", "BOB");
-  await here.ok("task claim A --agent BOB");
+  using here = await heldByBen();
   await using server = await httpServer(here);
   const begun = await post(server.url);
   const session = begun.headers.get("mcp-session-id") ?? "";
   await begun.text();
   const vanish = new AbortController();
-  const params = { name: "task_next", arguments: { claim: true, wait: "5m", agent_id: "ALICE" } };
+  const params = { name: "task_next", arguments: { claim: true, wait: "5m", agent_id: "ADA" } };
   const waiting = fetch(server.url, {
     method: "POST",
     signal: vanish.signal,
@@ -112,7 +106,7 @@ test("a client that vanishes while it waits leaves no lease, and its server goes
   await using other = await server.connect();
   await other.ok("status");
   await Bun.sleep(300);
-  await here.ok("task release A --agent BOB");
+  await here.ok("task release A --agent BEN");
   await Bun.sleep(300);
   expect((await here.ok("status")).leases).toBeUndefined();
 });
@@ -224,19 +218,16 @@ test("what is no request of a client ends nothing", async () => {
 });
 
 test("of too many sessions the one that was silent longest makes room, never one whose call is under way", async () => {
-  using here = await fleet();
-  here.tasks(["A"]);
-  await here.join("ALICE", "BOB");
-  await here.ok("task claim A --agent BOB");
+  using here = await heldByBen();
   await using server = await httpServer(here);
   await using waits = await server.connect();
-  const waiting = waits.ok("task_next", { claim: true, wait: "5m", agent_id: "ALICE" });
+  const waiting = waits.ok("task_next", { claim: true, wait: "5m", agent_id: "ADA" });
   await using silent = await server.connect();
   await silent.ok("status");
   for (let i = 0; i < 300; i += 1) expect((await post(server.url)).status).toBe(200);
   await expect(silent.ok("status")).rejects.toThrow("no such session");
-  await here.ok("task release A --agent BOB");
-  expect(await waiting).toMatchObject({ task_id: "A", agent_id: "ALICE" });
+  await here.ok("task release A --agent BEN");
+  expect(await waiting).toMatchObject({ task_id: "A", agent_id: "ADA" });
 });
 
 test("a flood from one address is slowed down", async () => {

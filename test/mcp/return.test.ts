@@ -4,8 +4,8 @@ import { connect, createServer, type Socket } from "node:net";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import type { CallToolResult } from "@modelcontextprotocol/server";
 import { Line, untilAnswered } from "../../src/mcp/return.ts";
-import { type Fleet, fleet, until } from "../support/fleet.ts";
-import { httpServer } from "../support/mcp.ts";
+import { fleet, until } from "../support/fleet.ts";
+import { heldByBen, httpServer } from "../support/mcp.ts";
 import { rows } from "../support/runtime-file.ts";
 
 const PROTOCOL = "2025-11-25";
@@ -79,17 +79,10 @@ async function all(response: Response): Promise<Event[]> {
 }
 
 /** ADA waits for what BEN holds. */
-async function held(): Promise<Fleet> {
-  const here = await fleet();
-  here.tasks(["A"]);
-  await here.join("ADA", "BEN");
-  await here.ok("task claim A --agent BEN");
-  return here;
-}
 const WAIT = { claim: true, wait: "5m", agent_id: "ADA" };
 
 test("a call whose connection breaks takes nothing while its client is away, and goes on when the client is back", async () => {
-  using here = await held();
+  using here = await heldByBen();
   await using server = await httpServer(here);
   const ada = await session(server.url);
   const gone = new AbortController();
@@ -138,7 +131,7 @@ test("an answer and a notification that were missed are told again, to their own
 });
 
 test("the official client comes back by itself when its connections are cut", async () => {
-  using here = await held();
+  using here = await heldByBen();
   await using server = await httpServer(here);
   const { port } = new URL(server.url);
   const sockets = new Set<Socket>();

@@ -8,7 +8,8 @@ import { REGISTRY } from "../../src/commands/registry.ts";
 import { SECOND } from "../../src/core/time.ts";
 import { serveHttp } from "../../src/mcp/http.ts";
 import { openContext } from "../../src/wire.ts";
-import { type Fleet, fleet } from "../support/fleet.ts";
+import type { Fleet } from "../support/fleet.ts";
+import { heldByBen } from "../support/mcp.ts";
 
 /** The shortest that the platform tells apart. */
 const SILENCE = 4 * SECOND;
@@ -60,10 +61,7 @@ function closed({ hostname, port }: URL, words: string, again = ""): Promise<str
 }
 
 test("who keeps a connection and sends nothing, or never a whole request, is closed; who waits for an answer is not", async () => {
-  using here = await fleet();
-  here.tasks(["A"]);
-  await here.join("ADA", "BEN");
-  await here.ok("task claim A --agent BEN");
+  using here = await heldByBen();
   await using server = await serving(here);
   const client = new Client({ name: "test", version: "1" });
   await client.connect(new StreamableHTTPClientTransport(server.url));

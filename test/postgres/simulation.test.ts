@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { availableParallelism } from "node:os";
 import type { Fault } from "../simulation/faults.ts";
-import { isFound, type Over, runHistories } from "../simulation/mutant-report.ts";
+import { isFound, type Over, runHistories, unbroken } from "../simulation/mutant-report.ts";
 import { MUTANTS, storesOf } from "../simulation/mutants.ts";
 import { Cluster, whyNoPostgres } from "../support/postgres.ts";
 
@@ -33,17 +33,8 @@ describe.skipIf(reason !== undefined)(`PostgreSQL${reason === undefined ? "" : `
   afterAll(() => cluster.stop());
 
   test("L1–L9, T1–T5, S3, S4: the histories of the simulation, with a network between, break no promise over PostgreSQL either", async () => {
-    const half = String(Math.ceil(HISTORIES / 2));
-    const reports = await Promise.all([
-      runHistories(over, ["--seed", "1", "--histories", half]),
-      runHistories(over, ["--seed", "100000", "--histories", half]),
-    ]);
-    expect(
-      reports.flatMap(({ violations }) => violations),
-      reports.map(({ said }) => said).join(""),
-    ).toEqual([]);
-    const times = (fault: Fault): number => reports.reduce((sum, { faults }) => sum + (faults[fault] ?? 0), 0);
-    expect(FREQUENT.filter((fault) => times(fault) === 0)).toEqual([]);
+    const total = await unbroken(over, HISTORIES);
+    expect(FREQUENT.filter((fault) => total("faults", fault) === 0)).toEqual([]);
   }, 600_000);
 
   test("a seed replays exactly", async () => {

@@ -6,6 +6,7 @@ import type { AnyCommand } from "../../src/commands/command.ts";
 import type { Context } from "../../src/commands/context.ts";
 import { execute } from "../../src/commands/execute.ts";
 import { REGISTRY } from "../../src/commands/registry.ts";
+import type { RuntimeStore } from "../../src/runtime/store.ts";
 import { openContext } from "../../src/wire.ts";
 import { SeededRandom } from "../support/clock.ts";
 import { readTasks } from "./lattice.ts";
@@ -49,37 +50,48 @@ async function call(
   }
 }
 
-test("T2, counterexample 12: a commit is not written to a branch that was checked out after it", async () => {
-  const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {}, {
-    spec: SPEC,
-  });
+/** A history of one worktree, in which A1 has joined; the world is gone afterwards. */
+async function inWorld(body: (world: World, worktree: Worktree) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "lodestar-history-"));
+  const world = new World(folder, new SeededRandom(1), 1, () => {}, { spec: SPEC });
   try {
     const [worktree] = world.worktrees as [Worktree];
     await call(world, worktree, "agent.join", { agent_id: "A1" });
-    const answer = await call(world, worktree, "task.done", { task_id: "A" }, (context) => {
-      // Somebody checks out another branch between the runtime's commit and the save.
-      const runtime = async () => {
-        const store = await context.runtime();
-        return new Proxy(store, {
-          get: (target, name) => {
-            const value = Reflect.get(target, name, target);
-            if (name !== "finish") return typeof value === "function" ? value.bind(target) : value;
-            return async (request: Parameters<typeof store.finish>[0]) => {
-              const result = await target.finish(request);
-              world.checkOut(worktree, "feat");
-              return result;
-            };
-          },
-        });
-      };
-      return new Proxy(context, {
-        get: (target, name) => {
-          if (name === "runtime") return runtime;
-          const value = Reflect.get(target, name, target);
-          return typeof value === "function" ? value.bind(target) : value;
-        },
-      });
+    await body(world, worktree);
+  } finally {
+    world.remove();
+  }
+}
+
+/** The same object, with one of its methods in other words. */
+function but<T extends object, K extends keyof T & string>(whole: T, name: K, method: T[K]): T {
+  return new Proxy(whole, {
+    get: (target, asked) => {
+      if (asked === name) return method;
+      const value = Reflect.get(target, asked, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
+
+/** The context, whose runtime takes one of its steps in other words. */
+const withStep =
+  <K extends keyof RuntimeStore & string>(name: K, step: (store: RuntimeStore) => RuntimeStore[K]) =>
+  (context: Context): Context =>
+    but(context, "runtime", async () => {
+      const store = await context.runtime();
+      return but(store, name, step(store));
     });
+
+test("T2, counterexample 12: a commit is not written to a branch that was checked out after it", () =>
+  inWorld(async (world, worktree) => {
+    // Somebody checks out another branch between the runtime's commit and the save.
+    const between = withStep("finish", (store) => async (request) => {
+      const result = await store.finish(request);
+      world.checkOut(worktree, "feat");
+      return result;
+    });
+    const answer = await call(world, worktree, "task.done", { task_id: "A" }, between);
     expect(answer).toMatchObject({ ok: true, data: { status: "done" } });
     const now = () => readTasks(readFileSync(worktree.spec, "utf8")).get("A")?.outcome.rank;
     worktree.text = readFileSync(worktree.spec, "utf8");
@@ -88,63 +100,30 @@ test("T2, counterexample 12: a commit is not written to a branch that was checke
     world.checkOut(worktree, "main");
     await call(world, worktree, "agent.heartbeat", { agent_id: "A1" });
     expect(now()).toBe(1);
-  } finally {
-    world.remove();
-  }
-});
+  }));
 
-test("L6, T2: what was decided by one branch's spec is not recorded for another that was checked out meanwhile", async () => {
-  const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {}, {
-    spec: SPEC,
-  });
-  try {
-    const [worktree] = world.worktrees as [Worktree];
-    await call(world, worktree, "agent.join", { agent_id: "A1" });
+test("L6, T2: what was decided by one branch's spec is not recorded for another that was checked out meanwhile", () =>
+  inWorld(async (world, worktree) => {
     await call(world, worktree, "task.create", { id: "B", title: "On main alone" });
     worktree.text = readFileSync(worktree.spec, "utf8");
     let looks = 0;
-    const answer = await call(world, worktree, "task.done", { task_id: "B" }, (context) => {
-      // The spec has been looked at; somebody checks out a branch without the task before the outcome is recorded.
-      const runtime = async () => {
-        const store = await context.runtime();
-        return new Proxy(store, {
-          get: (target, name) => {
-            const value = Reflect.get(target, name, target);
-            if (name !== "observe") return typeof value === "function" ? value.bind(target) : value;
-            return async (query: Parameters<typeof store.observe>[0]) => {
-              looks += 1;
-              if (looks === 1) world.checkOut(worktree, "feat");
-              return target.observe(query);
-            };
-          },
-        });
-      };
-      return new Proxy(context, {
-        get: (target, name) => {
-          if (name === "runtime") return runtime;
-          const value = Reflect.get(target, name, target);
-          return typeof value === "function" ? value.bind(target) : value;
-        },
-      });
+    // The spec has been looked at; somebody checks out a branch without the task before the outcome is recorded.
+    const between = withStep("observe", (store) => async (query) => {
+      looks += 1;
+      if (looks === 1) world.checkOut(worktree, "feat");
+      return store.observe(query);
     });
+    const answer = await call(world, worktree, "task.done", { task_id: "B" }, between);
     expect(answer).toMatchObject({ ok: false, error: { code: "TASK_NOT_FOUND" } });
     expect(looks).toBeGreaterThan(1);
     world.checkOut(worktree, "main");
     const again = await call(world, worktree, "task.done", { task_id: "B" });
     expect(again).toMatchObject({ ok: true, data: { status: "done" }, warnings: [] });
     expect(readTasks(readFileSync(worktree.spec, "utf8")).get("B")?.outcome.rank).toBe(1);
-  } finally {
-    world.remove();
-  }
-});
+  }));
 
-test("T2, T3: deleting work that was verified elsewhere says so in the spec, and no later command writes it again", async () => {
-  const world = new World(mkdtempSync(join(tmpdir(), "lodestar-history-")), new SeededRandom(1), 1, () => {}, {
-    spec: SPEC,
-  });
-  try {
-    const [worktree] = world.worktrees as [Worktree];
-    await call(world, worktree, "agent.join", { agent_id: "A1" });
+test("T2, T3: deleting work that was verified elsewhere says so in the spec, and no later command writes it again", () =>
+  inWorld(async (world, worktree) => {
     // As an editor or another program leaves it: verified, and no word of when.
     writeFileSync(worktree.spec, worktree.text.replace("status: ready", "status: verified"));
     const text = () => readFileSync(worktree.spec, "utf8");
@@ -163,10 +142,7 @@ test("T2, T3: deleting work that was verified elsewhere says so in the spec, and
     await call(world, worktree, "task.reopen", { task_id: "A" });
     await call(world, worktree, "task.delete", { task_id: "A", cascade: true });
     expect(readTasks(text()).get("A")?.outcome).toMatchObject({ rank: 3, verified: false });
-  } finally {
-    world.remove();
-  }
-});
+  }));
 
 test("trust, counterexample 27: a committed runtime of a stranger is not spoken to, whatever an agent calls", async () => {
   let asked = 0;

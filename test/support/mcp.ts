@@ -1,6 +1,7 @@
 /** The official client, at the other end of the compiled program. */
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { type Fleet, fleet } from "./fleet.ts";
 import { binary, type Sandbox } from "./sandbox.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: a test looks into any answer, and asserts what it finds.
@@ -95,4 +96,13 @@ export async function httpServer(
       await child.exited;
     },
   };
+}
+
+/** A repository with one task, A, which BEN holds: ADA, who has joined too, waits for it. */
+export async function heldByBen(): Promise<Fleet> {
+  const here = await fleet();
+  here.tasks(["A"]);
+  await here.join("ADA", "BEN");
+  await here.ok("task claim A --agent BEN");
+  return here;
 }
