@@ -1,6 +1,6 @@
 /** Commands that are killed between the two planes, and in the middle of saving (T2, S2, L6). */
 import { describe, expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Fleet, fleet, LODESTAR, leftovers, stoppedAt } from "../support/fleet.ts";
 import { outbox, outcomes } from "../support/runtime-file.ts";
@@ -269,8 +269,10 @@ test("T2: a spec that becomes unreadable after the runtime's commit makes an ans
 test("T2: a claim beside a command that hangs between the planes does not wait for it, and has nothing to say of it", async () => {
   using here = await prepared();
   const hanging = await stoppedAt(here, "after-runtime-commit", "task done T --agent A");
-  // The lock says that the row has somebody who writes it; were it waited for, the claim would say that it still waits.
+  // The lock says that the row has somebody who writes it.
   expect((await here.call("task claim U --agent B")).json.warnings).toEqual([]);
+  // Who waits for the lock takes a place first.
+  expect(existsSync(join(here.path, ".git/lodestar/spec.lock.queue"))).toBe(false);
   await hanging.kill();
   await here.ok("agent join --id C");
   expect(here.file().T.status).toBe("done");

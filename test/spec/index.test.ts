@@ -4,6 +4,7 @@ import type { Status } from "../../src/core/status.ts";
 import { readSpec } from "../../src/spec/document.ts";
 import { SpecIndex } from "../../src/spec/index.ts";
 import type { Spec } from "../../src/spec/model.ts";
+import { Schedule } from "../../src/spec/schedule.ts";
 
 /** `SEED=n` repeats a run. */
 const seed = Number(process.env.SEED ?? 20261122);
@@ -126,6 +127,23 @@ test("the tasks whose ids begin so: those of the index's rows, of the claimable 
     expect({ prefix, ids: [...paged].sort() }).toEqual({ prefix, ids: begin });
     expect(paged).toEqual(begin.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
   }
+});
+
+test("of tasks that stand otherwise in the runtime, too, only those whose ids begin so are offered, and fill the limit", async () => {
+  const ids = [...Array.from({ length: 10 }, (_, i) => `A${i}`), "X1", "X2"];
+  const at = "2026-01-01T00:00:00.000Z";
+  const bytes = Buffer.from(
+    `tasks:\n${ids.map((id) => `  ${id}:\n    title: x\n    status: verified\n    created_at: '${at}'\n`).join("")}`,
+  );
+  const read = await readSpec(bytes, {});
+  if (!read.ok) throw new Error(JSON.stringify(read.problems));
+  const index = SpecIndex.memory();
+  index.refresh(read.spec, seen("1"));
+  // Reopened in the runtime alone.
+  const known = ids.map((task_id) => ({ task_id, created_at: at, reopens: ["R"], rank: 0 as const, verified: false }));
+  const wish = { what: "work", among: { id_prefix: "X" }, released: [], leases: [] } as const;
+  const offers = new Schedule(index, known).offers(wish, 5);
+  expect(offers.map(({ task }) => task.id)).toEqual(["X1", "X2"]);
 });
 
 test.each([
