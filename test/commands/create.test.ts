@@ -24,6 +24,7 @@ function still() {
     create: async (title: string, key?: string) => execute(create, { id: "A", title }, await open(key)),
     import: async (title: string, key?: string) =>
       execute(importTasks, { tasks: [{ id: "A", title }] }, await open(key)),
+    importText: async (text: string) => execute(importTasks, { text }, await open()),
     spec: () => readFileSync(join(path, ".lodestar", "spec.yaml"), "utf8"),
     [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }),
   };
@@ -46,3 +47,23 @@ for (const verb of ["create", "import"] as const) {
     expect((await here[verb]("mine", "K")).data).toEqual(first.data);
   });
 }
+
+test.each([
+  ["{tasks: [{id: A, title: flow}]}"],
+  ["[{id: A, title: flow}]"],
+  ["  {tasks: {A: {title: flow,},},}"],
+  ['{"tasks": [{"id": "A", "title": "flow"}]}'],
+  ["- id: A\n  title: flow\n"],
+])("a plan is read as YAML, of which JSON is a part: %s", async (text) => {
+  using here = still();
+  expect(await here.importText(text)).toMatchObject({ ok: true });
+  expect(here.spec()).toContain("title: flow");
+});
+
+test("a text that is neither is refused, and says where", async () => {
+  using here = still();
+  expect(await here.importText("{tasks: [")).toMatchObject({
+    ok: false,
+    error: { message: expect.stringContaining("neither YAML nor JSON") },
+  });
+});

@@ -94,7 +94,7 @@ test("of many tasks those whose ids begin as typed are offered, wherever they st
   const first = Array.from({ length: 300 }, (_, i) => task(`T-${String(i).padStart(3, "0")}`, 1));
   writeFileSync(
     join(many.path, ".lodestar/spec.yaml"),
-    `tasks:\n${first.join("")}${task("X-1", 9)}${task("X-2", 9)}${task("Y-1", 9)}`,
+    `tasks:\n${first.join("")}${task("X-1", 9)}${task("X-2", 9)}${task("Y-1", 9)}${task("Ünï-Ж", 9)}`,
   );
   await many.run(["agent", "join", "--id", "A", "--json"]);
   // Only the runtime knows of the one that was given back, and of the one that is held.
@@ -115,6 +115,7 @@ test("of many tasks those whose ids begin as typed are offered, wherever they st
   await many.run(["task", "reopen", "X-1", "--json"]);
   expect((await offered("X", "task", "claim")).sort()).toEqual(["X-1", "X-2"]);
   expect(await offered("Y", "task", "claim")).toEqual(["Y-1"]);
+  expect(await offered("Ün", "task", "claim")).toEqual(["Ünï-Ж"]);
   expect(await offered("T-29", "task", "claim")).toHaveLength(10);
 }, 60_000);
 

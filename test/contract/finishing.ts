@@ -420,5 +420,19 @@ export function finishingContract(open: Open): void {
         });
       }),
     );
+
+    test(
+      "many ids looked up at once: whatever is known of each, a lease, an outcome, a message or nothing",
+      bench(async (b) => {
+        await b.join("A1");
+        await b.hold("A1", "LEASED");
+        await b.finish("done_verify", "FINISHED");
+        await b.store.send({ message_id: "M", from_agent_id: "A1", task_id: "SPOKEN", text: "x" });
+        const ids = ["NOTHING", "LEASED", "FINISHED", "SPOKEN"];
+        const together = await b.store.lookup(ids);
+        expect(together.map(({ key }) => key.task_id)).toEqual(["LEASED", "FINISHED", "SPOKEN"]);
+        expect(together).toEqual((await Promise.all(ids.map((id) => b.store.lookup([id])))).flat());
+      }),
+    );
   });
 }

@@ -140,7 +140,14 @@ test("of tasks that stand otherwise in the runtime, too, only those whose ids be
   const index = SpecIndex.memory();
   index.refresh(read.spec, seen("1"));
   // Reopened in the runtime alone.
-  const known = ids.map((task_id) => ({ task_id, created_at: at, reopens: ["R"], rank: 0 as const, verified: false }));
+  const known = ids.map((task_id, i) => ({
+    task_id,
+    created_at: at,
+    reopens: ["R"],
+    rank: 0 as const,
+    verified: false,
+    version: i + 1,
+  }));
   const wish = { what: "work", among: { id_prefix: "X" }, released: [], leases: [] } as const;
   const offers = new Schedule(index, known).offers(wish, 5);
   expect(offers.map(({ task }) => task.id)).toEqual(["X1", "X2"]);
