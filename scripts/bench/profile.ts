@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { build, compile as compileFloor, defines, FLAGS } from "../../build.ts";
 import { stage } from "../build/chunks.ts";
 import { generateSpec, PRD } from "./generate.ts";
+import { instructions } from "./instructions.ts";
 
 const ROOT = join(import.meta.dir, "..", "..");
 const at = process.argv.indexOf("--tasks");
@@ -39,11 +40,11 @@ const ROUNDS = 41;
 const scratch = mkdtempSync(join(tmpdir(), "lodestar-profile-"));
 const sources = join(ROOT, "dist", `.profile-${process.pid}`);
 
-function sh(argv: readonly string[], cwd: string, env: Readonly<Record<string, string>> = {}) {
-  const run = Bun.spawnSync([...argv], { cwd, env: { PATH: process.env.PATH ?? "", HOME: scratch, ...env } });
-  const [out, err] = [run.stdout.toString(), run.stderr.toString()];
-  if (run.exitCode !== 0) throw new Error(`${argv.join(" ")}: ${out}${err}`);
-  return { out, err };
+const ENV = { PATH: process.env.PATH, HOME: scratch };
+
+function sh(argv: readonly string[], cwd: string) {
+  const run = Bun.spawnSync([...argv], { cwd, env: ENV });
+  if (run.exitCode !== 0) throw new Error(`${argv.join(" ")}: ${run.stdout.toString()}${run.stderr.toString()}`);
 }
 
 function compile(): string {
@@ -85,7 +86,7 @@ function floors(program: string, folder: string): void {
   for (const [i, [name, argv]] of rows.entries()) {
     const [ms = Number.NaN, query = Number.NaN] = [medians[i], medians[1]];
     console.log(
-      `| ${name} | ${(instructions(argv, folder) / 1e6).toFixed(1)} | ${ms.toFixed(1)} | ${(ms / query).toFixed(2)} |`,
+      `| ${name} | ${(instructions(argv, folder, ENV) / 1e6).toFixed(1)} | ${ms.toFixed(1)} | ${(ms / query).toFixed(2)} |`,
     );
   }
 }
@@ -107,17 +108,9 @@ function count(program: string, from: string, words: readonly string[], end: str
   cpSync(from, folder, { recursive: true });
   // The copy has other inodes: what the index and the runtime remember of them is brought up to date first.
   sh([program, "task", "next", "--claim", "--another", "--agent", "A", "--json"], folder);
-  const counted = instructions([program, ...words], folder, { LODESTAR_END: end });
+  const counted = instructions([program, ...words], folder, { ...ENV, LODESTAR_END: end });
   rmSync(folder, { recursive: true });
   return counted;
-}
-
-function instructions(argv: readonly string[], folder: string, env: Readonly<Record<string, string>> = {}): number {
-  const valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"];
-  const { err } = sh([...valgrind, ...argv], folder, env);
-  const counted = /Collected : (\d+)/.exec(err)?.[1] ?? /refs:\s+([\d,]+)/.exec(err)?.[1]?.replaceAll(",", "");
-  if (counted === undefined) throw new Error(`valgrind said: ${err}`);
-  return Number(counted);
 }
 
 try {
