@@ -8,22 +8,19 @@ import { conflict, difference, type Marks, marked } from "./merge-text.ts";
 import { type Fields, sameField } from "./merge-values.ts";
 import type { Patch } from "./patch.ts";
 
-export async function treeMerged(
+/**
+ * The ways to say it, the best first: both sides' lines together, so that comments of both survive, where that can be made to say the
+ * right thing (lines that do not fit together may name a task twice); then our lines alone.
+ */
+export function treesMerged(
   { base, ours, theirs }: Versions,
   plan: Plan,
   around: MergedSections,
   marks: Marks,
-): Promise<MergedText> {
-  // Both sides' lines together where that can be made to say the right thing: comments of both survive.
+): (() => Promise<MergedText>)[] {
   const together = mergeLines(base.text, ours.text, theirs.text);
-  if (together !== ours.text) {
-    try {
-      return await patchedWith(together, plan, around, marks);
-    } catch {
-      // Lines that do not fit together: ours are the ones to start from.
-    }
-  }
-  return patchedWith(ours.text, plan, around, marks);
+  const hosts = together === ours.text ? [ours.text] : [together, ours.text];
+  return hosts.map((host) => () => patchedWith(host, plan, around, marks));
 }
 
 /** A text patched to say what the merge says. @throws Error when that cannot be. */

@@ -108,11 +108,15 @@ async function mergeSides(
   const { labels, take } = marks;
   const plan = planTasks(versions);
   const around = mergeSections(base.sections, ours.sections, theirs.sections);
-  let text: MergedText;
-  if (ours.parts !== undefined) text = await blocksMerged(versions, plan, around, marks);
-  else text = await (await import("./merge-tree.ts")).treeMerged(versions, plan, around, marks);
-  const result = await checked(text.ours, plan, around, "ours", seen);
-  if (text.theirs !== text.ours) await checked(text.theirs, plan, around, "theirs", seen);
+  const ways =
+    ours.parts === undefined
+      ? (await import("./merge-tree.ts")).treesMerged(versions, plan, around, marks)
+      : [() => blocksMerged(versions, plan, around, marks)];
+  const { text, result } = await firstRight(ways, async (made) => {
+    const side = await checked(made.ours, plan, around, "ours", seen);
+    if (made.theirs !== made.ours) await checked(made.theirs, plan, around, "theirs", seen);
+    return side;
+  });
   const found = conflictsOf(plan, around);
   // Two tasks under one id stay a conflict whichever side is taken.
   const isTwo = plan.tasks.some(({ kind }) => kind === "two");
@@ -133,6 +137,23 @@ async function mergeSides(
     warnings,
     cycles: newCycles(result.tasks, [ours.tasks, theirs.tasks]),
   };
+}
+
+/** The first text that reads back as what the merge says. @throws Error why the last one does not, when none does. */
+async function firstRight(
+  ways: readonly (() => Promise<MergedText>)[],
+  check: (text: MergedText) => Promise<Side>,
+): Promise<{ readonly text: MergedText; readonly result: Side }> {
+  let failure: unknown;
+  for (const way of ways) {
+    try {
+      const text = await way();
+      return { text, result: await check(text) };
+    } catch (cause) {
+      failure = cause;
+    }
+  }
+  throw failure;
 }
 
 /** The text with our line ends and byte order mark. */

@@ -6,7 +6,7 @@ import { specOutcome } from "../../src/core/task.ts";
 import { readSpec } from "../../src/spec/document.ts";
 import { mergeSpecs, type SpecMerge } from "../../src/spec/merge.ts";
 import { readSide } from "../../src/spec/merge-side.ts";
-import { BASE, play, steps, WOVEN } from "./histories.ts";
+import { BASE, play, type Step, steps, WOVEN } from "./histories.ts";
 
 const RUNS = Number(process.env.LODESTAR_MERGE_RUNS ?? 120);
 
@@ -71,6 +71,14 @@ test("merging what is merged already changes nothing", async () => {
     for (const text of again)
       expect(base === WOVEN ? await meaning(text) : text).toEqual(base === WOVEN ? await meaning(merged) : merged);
   });
+});
+
+test("lines of both sides that name a task twice together are not taken", async () => {
+  const create = (id: string): Step => ({ kind: "create", id, minute: 1 });
+  const ours = await play(WOVEN, [create("AA")]);
+  const theirs = await play(WOVEN, [create("BC"), { kind: "blank", id: "BC" }]);
+  const merged = textOf(await merge(WOVEN, ours, theirs));
+  expect(await meaning(textOf(await merge(WOVEN, merged, theirs)))).toEqual(await meaning(merged));
 });
 
 test("no task that one side added or changed is dropped, no outcome goes backwards, and the result reads cleanly", async () => {
