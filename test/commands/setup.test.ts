@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -13,7 +14,9 @@ import {
 import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { NotEditable } from "../../src/commands/repo/json-edit.ts";
-import { IN_HOME, IN_REPOSITORY, type Part, TOOLS } from "../../src/commands/setup/tools.ts";
+import { guide, json, type Part, type Piece, toml } from "../../src/commands/setup/parts.ts";
+import { IN_HOME, IN_REPOSITORY, TOOLS, type Tool } from "../../src/commands/setup/tools.ts";
+import writtenBefore from "../fixtures/setup/written-before.json";
 import { type Fleet, fleet } from "../support/fleet.ts";
 
 const bytes = (path: string): string | undefined =>
@@ -137,7 +140,7 @@ test("whatever a text or TOML file holds, taking out is the inverse of putting i
         }
         if (after === before) return;
         edited += 1;
-        expect(part.missing(after)).toBe(false);
+        expect(part.state(after)).not.toBe("missing");
         expect(part.put(after)).toBe(after);
         expect(part.take(after)).toBe(before as string);
       }),
@@ -299,4 +302,176 @@ test("the hooks that setup writes run, also where lodestar is missing or does no
   here.write("old/lodestar", "#!/bin/sh\nexit 2\n");
   chmodSync(join(here.path, "old/lodestar"), 0o755);
   expect(run(join(here.path, "old")).exitCode).toBe(0);
+});
+
+/** What `setup` writes in a fresh repository. */
+async function fresh(tool: Tool): Promise<Record<string, string>> {
+  using here = await fleet();
+  await here.ok(`setup ${tool}`);
+  return tree(here.path);
+}
+
+interface Written {
+  readonly tool: Tool;
+  readonly files: Readonly<Record<string, string>>;
+}
+
+test.each(writtenBefore as readonly Written[])(
+  "$tool: what an older version wrote is renewed by the same command, and taken out by --remove",
+  async (written) => {
+    const { tool, files } = written;
+    using here = await fleet();
+    const before = tree(here.path);
+    for (const [path, text] of Object.entries(files)) here.write(path, text);
+    const error = await here.refused("UNHEALTHY", `setup ${tool} --check`);
+    expect(error.message).toContain("of an older version");
+    const { changed } = await here.ok(`setup ${tool}`);
+    expect(changed.toSorted()).toEqual([...error.details.missing, ...error.details.older].toSorted());
+    expect((await here.call(`setup ${tool} --check`)).json.warnings).toEqual([]);
+    expect(tree(here.path)).toEqual(await fresh(tool));
+    for (const { path } of IN_REPOSITORY[tool]) rmSync(join(here.path, path), { force: true });
+    for (const [path, text] of Object.entries(files)) here.write(path, text);
+    await here.ok(`setup ${tool} --remove`);
+    expect(Object.entries(tree(here.path)).filter(([, what]) => what !== "folder")).toEqual(
+      Object.entries(before).filter(([, what]) => what !== "folder"),
+    );
+  },
+);
+
+/** The last is as it always was; the second was added. */
+const HOOK_FORMS: readonly (readonly [event: string, older: unknown, now: unknown])[] = [
+  ["start", { command: "lodestar hook start || true" }, { command: "lodestar hook start; exit 0" }],
+  ["edit", undefined, { command: "lodestar hook edit; exit 0", timeout: 10 }],
+  ["stop", { command: "lodestar hook stop" }, { command: "lodestar hook stop" }],
+];
+const pieces = (forms: typeof HOOK_FORMS, of: (older: unknown, now: unknown) => unknown): Piece[] =>
+  forms.map(([event, older, now]) => ({
+    path: ["hooks", event],
+    value: of(older, now),
+    runs: new RegExp(`lodestar hook ${event}`),
+    former: older === undefined || Bun.deepEquals(of(older, now), older) ? [] : [older],
+  }));
+const inOtherWords = (part: Part): Part => ({
+  ...part,
+  put: (text) => part.put(text).replace(/^Tasks are in .*$/m, "Once upon a time."),
+});
+const table = (program: string): string =>
+  `# lodestar:begin (put here, seal -)\n[mcp_servers.lodestar]\ncommand = "${program}"\n# lodestar:end`;
+const KINDS: readonly (readonly [kind: string, older: Part, now: Part, held: fc.Arbitrary<string>])[] = [
+  [
+    "json",
+    json(
+      "x.json",
+      "",
+      pieces(HOOK_FORMS, (older) => older).filter(({ value }) => value !== undefined),
+      { head: { version: 1 } },
+    ),
+    json(
+      "x.json",
+      "",
+      pieces(HOOK_FORMS, (_, now) => now),
+      { head: { version: 1 } },
+    ),
+    fc.constantFrom(...JSONS, '{"hooks": {"edit": [1, {"command": "mine"}],\r\n "stop": [{"a": 1} /* c */,]}}'),
+  ],
+  ["guide", inOtherWords(guide("X.md", "", "codex")), guide("X.md", "", "codex"), texts],
+  ["toml", toml("x.toml", "", table("one")), toml("x.toml", "", table("two")), tomls],
+];
+
+test.each(KINDS)(
+  "%s: in a file that holds anything, renewing gives what putting in gives",
+  (_kind, older, now, held) => {
+    let renewed = 0;
+    fc.assert(
+      fc.property(fc.option(held, { nil: undefined, freq: 20 }), (before) => {
+        let written: string;
+        try {
+          written = older.put(before);
+        } catch (cause) {
+          if (cause instanceof NotEditable) return;
+          throw cause;
+        }
+        if (written === before) return;
+        expect(now.state(written)).not.toBe("current");
+        const after = now.put(written);
+        expect(after).toBe(now.put(before));
+        expect(now.state(after)).toBe("current");
+        expect(now.take(after)).toBe(before as string);
+        expect(now.take(written)).toBe(before as string);
+        renewed += 1;
+      }),
+      { numRuns: 300 },
+    );
+    expect(renewed).toBeGreaterThan(150);
+  },
+);
+
+const EDITED: readonly (readonly [tool: Tool, path: string, from: string, to: string])[] = [
+  ["opencode", ".opencode/plugins/lodestar.js", "10_000", "20_000"],
+  ["codex", ".codex/config.toml", 'args = ["mcp", "serve"]', 'args = ["mcp", "serve"]\nenabled = false'],
+  ["claude", ".claude/settings.json", '"timeout": 10', '"timeout": 30'],
+  ["claude", ".claude/settings.json", "lodestar hook stop", "/opt/bin/lodestar hook stop"],
+  ["gemini", ".gemini/settings.json", '"command": "lodestar",', '"command": "/opt/lodestar",'],
+  ["cursor", ".cursor/rules/lodestar.mdc", "lodestar:begin", "mine"],
+];
+
+test.each(EDITED)("%s: what somebody has changed in %s stays, and is not put in a second time", async (...edited) => {
+  const [tool, path, from, to] = edited;
+  using here = await fleet();
+  await here.ok(`setup ${tool}`);
+  const text = readFileSync(join(here.path, path), "utf8");
+  here.write(path, text.replace(from, to));
+  const before = tree(here.path);
+  expect(before[path]).not.toBe(Buffer.from(text).toString("latin1"));
+  for (const line of [`setup ${tool}`, `setup ${tool} --check`]) {
+    const { json } = await here.call(line);
+    expect(json.data).toEqual({ tool, complete: true, changed: [] });
+    expect(json.warnings).toHaveLength(1);
+    expect(json.warnings[0]).toStartWith(`${path} has `);
+    expect(json.warnings[0]).toContain(`run \`lodestar setup ${tool}\``);
+  }
+  expect(tree(here.path)).toEqual(before);
+});
+
+test("what somebody has changed stays when the rest is taken out, with a word", async () => {
+  using here = await fleet();
+  await here.ok("setup opencode");
+  const plugin = join(here.path, ".opencode/plugins/lodestar.js");
+  writeFileSync(plugin, `${readFileSync(plugin, "utf8")}// mine\n`);
+  const { json } = await here.call("setup opencode --remove");
+  expect(json.data.changed).toEqual(["opencode.json", "AGENTS.md"]);
+  expect(json.warnings).toEqual([
+    ".opencode/plugins/lodestar.js has the hooks in a form of its own, which stays; take it out by hand",
+  ]);
+  expect(readFileSync(plugin, "utf8")).toEndWith("// mine\n");
+});
+
+test("files with the line ends of Windows, as a checkout there has them, are ours", async () => {
+  using here = await fleet();
+  const before = tree(here.path);
+  for (const tool of TOOLS) {
+    await here.ok(`setup ${tool}`);
+    for (const { path } of IN_REPOSITORY[tool])
+      here.write(path, readFileSync(join(here.path, path), "utf8").replaceAll("\n", "\r\n"));
+    expect((await here.call(`setup ${tool} --check`)).json.warnings).toEqual([]);
+    expect((await here.ok(`setup ${tool}`)).changed).toEqual([]);
+    await here.ok(`setup ${tool} --remove`);
+    expect(tree(here.path)).toEqual(before);
+  }
+});
+
+test("a line that was written after Codex's table, and belongs to it, is not left to another table", async () => {
+  using here = await fleet();
+  here.write(".codex/config.toml", "[tui]\ntheme = 'x'\n");
+  await here.ok("setup codex");
+  const path = join(here.path, ".codex/config.toml");
+  const alone = readFileSync(path, "utf8");
+  writeFileSync(path, `${alone}default_tools_approval_mode = "approve"\n`);
+  const before = tree(here.path);
+  const error = await here.refused("USAGE", "setup codex --remove");
+  expect(error.message).toContain("belongs to it");
+  expect(tree(here.path)).toEqual(before);
+  writeFileSync(path, `${alone}[history]\npersistence = "none"\n`);
+  await here.ok("setup codex --remove");
+  expect(readFileSync(path, "utf8")).toBe("[tui]\ntheme = 'x'\n\n[history]\npersistence = \"none\"\n");
 });

@@ -26,5 +26,7 @@ export function cut(text: string, written: string): string | undefined {
     ...["\n", "\r\n", "\n\n", "\r\n\r\n"].flatMap((gap) => (before.endsWith(gap) ? before.slice(0, -gap.length) : [])),
   ];
   for (const candidate of candidates) if (append(candidate, block) === text) return candidate;
+  // Made for the block, and checked out with other line ends.
+  if (text === `${written}\r\n`) return undefined;
   return before.replace(/\r?\n$/, "") + text.slice(at + written.length);
 }

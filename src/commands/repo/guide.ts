@@ -41,11 +41,14 @@ export function withSection(text: string | undefined, section: string): string {
   return text.replace(MARKED, (there) => section.replaceAll("\n", there.includes("\r\n") ? "\r\n" : "\n"));
 }
 
-/** True when a section of Lodestar's is there, whoever put it. */
-export const hasSection = (text: string): boolean => MARKED.test(text);
-
-/** The text without the section of this mark, as {@link withSection} found it; `undefined` when the file was made for it. */
-export function withoutSection(text: string, mark: string): string | undefined {
+/** True when a section of Lodestar's is there; with `by` only one whose mark begins so. */
+export const hasSection = (text: string, by?: string): boolean => {
   const section = MARKED.exec(text)?.[0];
-  return section?.startsWith(`<!-- lodestar:begin (${mark}) -->`) ? cut(text, section) : text;
+  return section !== undefined && (by === undefined || section.startsWith(`<!-- lodestar:begin (${by}`));
+};
+
+/** The text without the section whose mark begins so, as {@link withSection} found it; `undefined` when the file was made for it. */
+export function withoutSection(text: string, by: string): string | undefined {
+  const section = MARKED.exec(text)?.[0];
+  return section !== undefined && hasSection(text, by) ? cut(text, section) : text;
 }

@@ -144,14 +144,14 @@ function memberOf(node: Container, key: string): Member | undefined {
   return found[0];
 }
 
-/** What stands where the entry belongs: for a key its value, for an item itself or nothing. @throws NotEditable */
-export function standing(text: string, entry: Entry): unknown {
-  if (isBlank(text)) return undefined;
+/** What stands where the entry belongs: for a key its value, or nothing; for an item all items. @throws NotEditable */
+export function standing(text: string, entry: Entry): readonly unknown[] {
+  if (isBlank(text)) return [];
   const container = wayTo(scan(text), entry)[entry.path.length];
-  if (container === undefined) return undefined;
-  if (entry.key === undefined) return isIn(container, entry) ? entry.value : undefined;
-  const member = memberOf(container, entry.key);
-  return member === undefined ? undefined : plainOf(member.node);
+  if (container === undefined) return [];
+  if (container.kind === "array") return container.items.map(plainOf);
+  const member = memberOf(container, entry.key ?? "");
+  return member === undefined ? [] : [plainOf(member.node)];
 }
 
 function isIn(container: Container, { key, value }: Entry): boolean {

@@ -2,7 +2,7 @@
  * What `setup opencode` writes as a plugin: opencode calls functions where others call commands, so this calls `lodestar hook`. Plain
  * JavaScript, for whatever runs opencode. Nothing in it throws but a refusal, and nothing waits longer than ten seconds.
  */
-export const OPENCODE_PLUGIN = `// Put here by \`lodestar setup opencode\`, taken out with \`--remove\`. A copy that you change is yours, and stays.
+export const OPENCODE_PLUGIN = `// Put here by \`lodestar setup opencode\`, taken out with \`--remove\`. A copy that you change is yours, and stays (seal -).
 import { spawn } from "node:child_process";
 
 const EDITS = new Set(["edit", "write", "multiedit", "patch", "apply_patch"]);

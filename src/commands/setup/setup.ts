@@ -6,7 +6,8 @@ import { isThere, readPlainBytes } from "../../git/plain-file.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { NotEditable } from "../repo/json-edit.ts";
-import { IN_HOME, IN_REPOSITORY, type Part, TOOLS, type Tool } from "./tools.ts";
+import type { Part } from "./parts.ts";
+import { IN_HOME, IN_REPOSITORY, TOOLS, type Tool } from "./tools.ts";
 import { isWithin, type Rewrite, removeEmptyFolders, writeTogether } from "./write-files.ts";
 
 export default command({
@@ -15,12 +16,12 @@ export default command({
   only_reads: ({ check, print }) => check === true || print === true,
   summary: "Have a coding agent work with Lodestar",
   explain:
-    "Writes what the tool reads: its entry for the MCP server, a section with instructions, and hooks where it has them (all but generic). Files that exist keep every byte of their own, comments and line ends too; what stands there under Lodestar's name already stays. --check says what is missing, --print shows the files as they would be, --remove takes out exactly what was put in. All files are written, or none. Nothing outside the repository is touched; with --global the files in your home are meant, for all repositories.",
+    "Writes what the tool reads: its entry for the MCP server, a section with instructions, and hooks where it has them (all but generic). Files that exist keep every byte of their own, comments and line ends too. What an older version put is brought up to date; what somebody has changed, or had there under Lodestar's name already, stays. --check says what is missing or of an older version, --print shows the files as they would be, --remove takes out exactly what was put in. All files are written, or none. Nothing outside the repository is touched; with --global the files in your home are meant, for all repositories.",
   anywhere: true,
   positional: ["tool"],
   input: Shape({
     tool: OneOf(TOOLS, { description: "The coding agent; generic: whatever reads AGENTS.md and .mcp.json" }),
-    check: Optional(Flag({ description: "Only say what is missing (exit status 1)" })),
+    check: Optional(Flag({ description: "Only say what is missing or older (exit status 1)" })),
     remove: Optional(Flag({ description: "Take out what was put in" })),
     print: Optional(Flag({ description: "Show the files instead of writing them" })),
     global: Optional(Flag({ description: "The files in your home, not in the repository" })),
@@ -43,9 +44,14 @@ export default command({
       throw new LodestarError("USAGE", "--check goes with neither --remove nor --print.");
     const { root, parts } = partsOf(tool, input.global === true, context);
     const found = parts.map((part) => ({ ...placeOf(part, root), part }));
+    const states = found.map(({ part, path, before }) => editing(path, () => part.state(before)));
+    for (const [at, { name, part }] of found.entries()) {
+      if (states[at] === "own") context.warn(ownForm(part.what, name, tool, input));
+    }
     if (check === true) {
-      const missing = found.filter(({ part, path, before }) => editing(path, () => part.missing(before)));
-      if (missing.length > 0) throw incomplete(tool, input.global === true, missing);
+      const missing = found.filter((_, at) => states[at] === "missing");
+      const older = found.filter((_, at) => states[at] === "older");
+      if (missing.length + older.length > 0) throw incomplete(tool, input.global === true, missing, older);
       return { tool, complete: true, changed: [] };
     }
     const rewrites = found
@@ -144,15 +150,39 @@ function editing<T>(path: string, edit: () => T): T {
   }
 }
 
-function incomplete(
-  tool: Tool,
-  global: boolean,
-  missing: readonly { readonly name: string; readonly part: Part }[],
-): LodestarError {
-  const said = missing.map(({ name, part }) => `${part.what} in ${name}`);
-  return new LodestarError("UNHEALTHY", `${tool} lacks ${said.join(", ")}`, {
-    details: { data: { tool, complete: false, changed: [] }, missing: missing.map(({ name }) => name) },
-    hint: `Run \`lodestar setup ${tool}${global ? " --global" : ""}\`.`,
+interface Asked {
+  readonly global?: boolean;
+  readonly remove?: boolean;
+}
+
+function ownForm(what: string, name: string, tool: Tool, { global, remove }: Asked): string {
+  const stays = `${name} has ${what} in a form of its own, which stays`;
+  return remove === true
+    ? `${stays}; take it out by hand`
+    : `${stays}; for this version's form take it out and run \`${again(tool, global === true)}\``;
+}
+
+const again = (tool: Tool, global: boolean): string => `lodestar setup ${tool}${global ? " --global" : ""}`;
+
+interface Found {
+  readonly name: string;
+  readonly part: Part;
+}
+
+function incomplete(tool: Tool, global: boolean, missing: readonly Found[], older: readonly Found[]): LodestarError {
+  const named = (found: readonly Found[]): string =>
+    found.map(({ name, part }) => `${part.what} in ${name}`).join(", ");
+  const said = [
+    ...(missing.length > 0 ? [`lacks ${named(missing)}`] : []),
+    ...(older.length > 0 ? [`has of an older version ${named(older)}`] : []),
+  ];
+  return new LodestarError("UNHEALTHY", `${tool} ${said.join(", and ")}`, {
+    details: {
+      data: { tool, complete: false, changed: [] },
+      missing: missing.map(({ name }) => name),
+      older: older.map(({ name }) => name),
+    },
+    hint: `Run \`${again(tool, global)}\`.`,
   });
 }
 
