@@ -1,8 +1,13 @@
 import type { Io } from "./cli/io.ts";
 
 const argv = process.argv.slice(2);
+/** What a hook has read of its input before the whole program was asked for; then it is all that the program reads. */
+let heard: Uint8Array[] | undefined;
 
-if (!(isHook() && (await hasNothingToDo(argv[1], process.env)))) await main();
+if (!isHook()) await main();
+// A read of an input that nobody ends would go on.
+else if (await hasNothingToDo(argv[1], process.env)) process.exit(0);
+else await main();
 
 /** A coding agent's hook as `setup` writes it: called all day, and in repositories that know nothing of Lodestar, too. */
 function isHook(): boolean {
@@ -16,15 +21,45 @@ function isHook(): boolean {
  */
 async function hasNothingToDo(event: string | undefined, env: Env): Promise<boolean> {
   const { lookHere } = await import("./git/here.ts");
-  const here = lookHere(process.cwd());
+  const cwd = process.cwd();
+  const here = lookHere(cwd);
   if (here.kind !== "set up") return here.kind === "nothing";
-  const needs = { "pre-edit": "others' locks", "post-tool": "own lease due", stop: "own lease" } as const;
-  const need = needs[event as keyof typeof needs];
+  if (event !== "pre-edit" && event !== "post-tool" && event !== "stop") return false;
   // The runtime may be another one, of which only the whole program knows.
-  if (need === undefined || (env.LODESTAR_RUNTIME ?? "") !== "" || env.HOME === undefined) return false;
-  const { isIdle, mayBeElsewhere } = await import("./runtime/sqlite/idle.ts");
+  if ((env.LODESTAR_RUNTIME ?? "") !== "" || env.HOME === undefined) return false;
+  const { isIdle, mayBeElsewhere, othersLocks } = await import("./runtime/sqlite/idle.ts");
   if (mayBeElsewhere(env, process.platform === "win32")) return false;
-  return isIdle(`${here.shared}/runtime.sqlite`, need, env.LODESTAR_AGENT || null, Date.now());
+  const runtime = `${here.shared}/runtime.sqlite`;
+  const agent = env.LODESTAR_AGENT || null;
+  if (event !== "pre-edit") return isIdle(runtime, event === "stop" ? "own lease" : "own lease due", agent, Date.now());
+  const locks = othersLocks(runtime, agent);
+  return locks !== undefined && (locks.length === 0 || (await editsElsewhere(locks, cwd, here.root)));
+}
+
+/** True when what is about to be edited surely lies outside of these path locks. */
+async function editsElsewhere(locks: readonly string[], cwd: string, root: string): Promise<boolean> {
+  const [fs, { readInput }, { areElsewhere, isRecord }] = await Promise.all([
+    import("node:fs"),
+    import("./commands/setup/hook-input.ts"),
+    import("./commands/setup/edited-files.ts"),
+  ]);
+  // A person who tries the hook is not kept waiting.
+  if (isTerminal(fs, 0)) return false;
+  const parts: Uint8Array[] = [];
+  try {
+    const said = await readInput(async () => {
+      const part = await readMeanwhile(fs, 0);
+      if (part !== undefined) {
+        parts.push(part);
+        heard = parts;
+      }
+      return part;
+    });
+    return !isRecord(said) || areElsewhere(said, cwd, root, locks);
+  } catch {
+    // No JSON: the whole program says so.
+    return false;
+  }
 }
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -62,7 +97,7 @@ function processIo(fs: Files): Io {
     columns: () => process.stdout.columns || 80,
     confirm: (question) => confirm(question),
     readStdin: () => fs.readFileSync(0, "utf8"),
-    nextStdin: () => readMeanwhile(fs, 0),
+    nextStdin: async () => (heard === undefined ? readMeanwhile(fs, 0) : heard.shift()),
     readFile: async (path, base) => {
       const { resolve } = await import("node:path");
       return fs.readFileSync(resolve(process.cwd(), base, path), "utf8");

@@ -5,6 +5,7 @@
  * Method: each pattern becomes a small automaton over characters; the patterns overlap when the product of the two
  * reaches a pair of accepting states. No backtracking, so hostile patterns cost at most {@link MAX_PAIRS} steps.
  */
+import { agree, MAX_LENGTH, plainPrefix } from "./glob-prefix.ts";
 
 /** A set of characters: sorted, disjoint ranges of code points. */
 type CharSet = readonly (readonly [from: number, to: number])[];
@@ -20,8 +21,6 @@ const ONLY_SLASH: CharSet = [[SLASH, SLASH]];
 
 /** More pairs of states than this are not looked at: the answer is then yes. */
 const MAX_PAIRS = 1_000_000;
-/** A longer pattern is taken to match everything. */
-const MAX_LENGTH = 2048;
 
 interface State {
   readonly moves: { readonly on: CharSet; readonly to: number }[];
@@ -40,18 +39,6 @@ export interface Glob {
 /** True unless it is certain that no path matches both patterns. Symmetric. */
 export function globsOverlap(a: string, b: string): boolean {
   return agree(plainPrefix(a), plainPrefix(b)) && overlap(compileGlob(a), compileGlob(b));
-}
-
-/** What a pattern's paths begin with, as far as it can be read off: most pairs differ here, and need no automata. */
-function plainPrefix(pattern: string): string {
-  let atStart = true;
-  for (let i = 0; i < pattern.length; i += 1) {
-    const char = pattern[i] ?? "";
-    // A dot or a slash where a name should begin may be normalised away.
-    if ("*?[]{}\\!".includes(char) || (atStart && (char === "." || char === "/"))) return pattern.slice(0, i);
-    atStart = char === "/";
-  }
-  return pattern;
 }
 
 /** {@link globsOverlap} for patterns that are compared more than once. */
@@ -105,10 +92,6 @@ export function compileGlob(pattern: string): Glob {
 }
 
 const MATCH_ALL: Pick<Glob, "states" | "accept"> = { states: [{ moves: [{ on: ANY, to: 0 }], free: [] }], accept: 0 };
-
-function agree(a: string, b: string): boolean {
-  return a.length < b.length ? b.startsWith(a) : a.startsWith(b);
-}
 
 function meet(a: CharSet, b: CharSet): boolean {
   return a.some(([from, to]) => b.some(([start, end]) => from <= end && start <= to));

@@ -1,8 +1,8 @@
 /** What a folder is to Lodestar, as far as a few looks tell. */
 export type Here =
   | { readonly kind: "nothing" }
-  /** `shared` is the folder of what all worktrees of the repository share. */
-  | { readonly kind: "set up"; readonly shared: string }
+  /** `root` is the folder of the spec's `.lodestar`; `shared`, the folder of what all worktrees of the repository share. */
+  | { readonly kind: "set up"; readonly root: string; readonly shared: string }
   | { readonly kind: "unclear" };
 
 const UNCLEAR: Here = { kind: "unclear" };
@@ -15,7 +15,7 @@ const UNCLEAR: Here = { kind: "unclear" };
  *
  * It looks through Bun's own files: loading `node:fs` would cost more than all that a hook does here.
  *
- * @param from an absolute path, links followed.
+ * @param from an absolute path, links followed; the folder itself may be one that is yet to be made.
  */
 export function lookHere(from: string): Here {
   let root: string | undefined;
@@ -27,14 +27,15 @@ export function lookHere(from: string): Here {
     const isMain = isThere(`${folder}/.git/HEAD`);
     if (isMain || isThere(`${folder}/.git`)) return inRepository(folder, root, isMain);
     if (above(folder) === folder)
-      return root === undefined ? { kind: "nothing" } : { kind: "set up", shared: `${root}/.lodestar` };
+      return root === undefined ? { kind: "nothing" } : { kind: "set up", root, shared: `${root}/.lodestar` };
   }
 }
 
 function inRepository(folder: string, root: string | undefined, isMain: boolean): Here {
   if (root === undefined) return isMain ? { kind: "nothing" } : UNCLEAR;
   const main = mainOf(folder, isMain);
-  return main === undefined ? UNCLEAR : { kind: "set up", shared: `${main}${root.slice(folder.length)}/.lodestar` };
+  if (main === undefined) return UNCLEAR;
+  return { kind: "set up", root, shared: `${main}${root.slice(folder.length)}/.lodestar` };
 }
 
 /** The folder that holds this one; itself where there is none. */

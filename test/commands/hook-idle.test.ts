@@ -1,17 +1,27 @@
 /** Hooks that find nothing to do end after a look at the runtime; whatever could need them, or is in doubt, is left to the whole program. */
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isIdle, mayBeElsewhere, type Need } from "../../src/runtime/sqlite/idle.ts";
+import fc from "fast-check";
+import { areElsewhere } from "../../src/commands/setup/edited-files.ts";
+import { agree, plainPrefix } from "../../src/core/glob-prefix.ts";
+import type { Lease } from "../../src/lease/lease.ts";
+import { HeldPaths } from "../../src/lease/locks.ts";
+import { isIdle, mayBeElsewhere, othersLocks } from "../../src/runtime/sqlite/idle.ts";
 import { type Fleet, fleet } from "../support/fleet.ts";
 
-const NEEDS: readonly Need[] = ["others' locks", "own lease", "own lease due"];
+const NEEDS = ["others' locks", "own lease", "own lease due"] as const;
+type Need = (typeof NEEDS)[number];
 const runtimeOf = (here: Fleet): string => join(here.path, ".lodestar", "runtime.sqlite");
 
 /** What can be left alone, by who asks: an agent, or one that is not known. */
 function idle(here: Fleet, agent: string | null, wall = Date.now()): Need[] {
-  return NEEDS.filter((need) => isIdle(runtimeOf(here), need, agent, wall));
+  return NEEDS.filter((need) =>
+    need === "others' locks"
+      ? othersLocks(runtimeOf(here), agent)?.length === 0
+      : isIdle(runtimeOf(here), need, agent, wall),
+  );
 }
 
 function alter(here: Fleet, sql: string): void {
@@ -81,14 +91,14 @@ test("a runtime that is not there, moved on, of another version, damaged, or no 
 });
 
 /** The modules that a hook loads, by a run from the sources. */
-function loadedBy(here: Fleet, event: string, env: Readonly<Record<string, string>>): readonly string[] {
+function loadedBy(here: Fleet, event: string, env: Readonly<Record<string, string>>, said = "{}"): readonly string[] {
   const root = join(import.meta.dir, "..", "..");
   const counts = join(here.base, "counts.json");
   const preload = join(root, "test/performance/counting.ts");
   Bun.spawnSync([process.execPath, "--preload", preload, join(root, "src/main.ts"), "hook", event], {
     cwd: here.path,
     env: { PATH: process.env.PATH, HOME: here.base, ...env, LODESTAR_COUNTS: counts },
-    stdin: new TextEncoder().encode("{}"),
+    stdin: new TextEncoder().encode(said),
   });
   return (JSON.parse(readFileSync(counts, "utf8")) as { modules: string[] }).modules;
 }
@@ -107,7 +117,6 @@ test("a hook with nothing to do loads a handful of small modules; in doubt the w
   const whole = (event: string, env: Readonly<Record<string, string>>) =>
     expect(loadedBy(here, event, env), event).toContain("commands/setup/hook-work.ts");
   whole("session-start", { LODESTAR_AGENT: "CY" });
-  whole("pre-edit", { LODESTAR_AGENT: "ADA" });
   whole("stop", { LODESTAR_AGENT: "ADA" });
   whole("stop", {});
   // What counts may be another runtime.
@@ -118,3 +127,84 @@ test("a hook with nothing to do loads a handful of small modules; in doubt the w
   expect(mayBeElsewhere({ HOME: here.base }, false)).toBe(true);
   expect(mayBeElsewhere({ HOME: here.base, XDG_CONFIG_HOME: join(here.base, "none") }, false)).toBe(false);
 }, 60_000);
+
+test("an edit away from others' locks is let through by a few small modules; near them, or in doubt, the whole program looks", async () => {
+  using here = await held();
+  const loaded = (said: unknown) =>
+    loadedBy(here, "pre-edit", { LODESTAR_AGENT: "ADA" }, typeof said === "string" ? said : JSON.stringify(said));
+  for (const file_path of ["src/c.ts", join(here.path, "src/c.ts"), "src/new/folder/x.ts"]) {
+    const modules = loaded({ tool_input: { file_path } });
+    expect(modules).toContain("commands/setup/edited-files.ts");
+    expect(modules.length, modules.join(" ")).toBeLessThan(13);
+  }
+  for (const said of [{ tool_input: { file_path: "src/b/x.ts" } }, { tool_input: { file_path: "/etc/hosts" } }, "{ no"])
+    expect(loaded(said)).toContain("commands/setup/hook-work.ts");
+}, 60_000);
+
+test("of an edit only what is surely elsewhere is let through, links and other worktrees looked at", async () => {
+  using here = await fleet();
+  here.write("src/b/x.ts", "x");
+  here.write("src/c/x.ts", "x");
+  symlinkSync("b", join(here.path, "src/link"));
+  symlinkSync("../b/new.ts", join(here.path, "src/c/new.ts"));
+  here.git("add", "-A", "-f", ".lodestar/spec.yaml");
+  here.commit();
+  here.git("worktree", "add", "-q", "../linked", "-b", "linked");
+  here.git("init", "-q", "nested");
+  const free = (file_path: string, patterns: readonly string[], cwd = here.path) =>
+    areElsewhere({ tool_input: { file_path } }, cwd, here.path, patterns);
+  for (const pattern of ["src/b/**", "src/b/", "src/b", "./src//b/*", "/src/b/x.ts", "{src,lib}/b/**", "*", "!x"]) {
+    for (const file of ["src/b/x.ts", "src/b", "src/link/x.ts", "src/link/not/there", "src/c/new.ts"])
+      expect({ pattern, file, free: free(file, [pattern]) }).toEqual({ pattern, file, free: false });
+    expect(free("x.ts", [pattern], join(here.path, "src/b"))).toBe(false);
+  }
+  expect(free("src/c/x.ts", ["src/b/**", "src/cc", "src/c/y"])).toBe(true);
+  expect(free("src/c/x.ts", ["src/b/**", "src/c"])).toBe(false);
+  expect(free("src/c/x.ts", ["x".repeat(3000)])).toBe(false);
+  for (const file of [
+    join(here.base, "linked/src/c/x.ts"),
+    "nested/x.ts",
+    "../x.ts",
+    "src/c/\0",
+    `src/${"c".repeat(5000)}`,
+  ])
+    expect({ file, free: free(file, ["src/b/**"]) }).toEqual({ file, free: false });
+  const both = { tool_input: { edits: [{ path: "src/c/x.ts" }, { path: "src/b/x.ts" }] } };
+  expect(areElsewhere(both, here.path, here.path, ["src/b/**"])).toBe(false);
+  // Nothing is named, or nothing is written.
+  expect(areElsewhere({}, here.path, here.path, ["*"])).toBe(true);
+  for (const root of ["", "/", "C:", "c:\\"])
+    expect(areElsewhere({ tool_input: { path: "/x" } }, "/", root, ["y"])).toBe(false);
+});
+
+test("a path that begins otherwise than a pattern, as far as that can be read off, is in no lock", () => {
+  const piece = fc.constantFrom(
+    "a",
+    "b",
+    "ab",
+    "/",
+    "//",
+    ".",
+    "./",
+    "*",
+    "**",
+    "?",
+    "[ab]",
+    "{a,b}",
+    "\\\\a",
+    "!",
+    ",",
+  );
+  const path = fc
+    .array(fc.constantFrom("a", "b", "ab", ".a"), { minLength: 1, maxLength: 4 })
+    .map((names) => names.join("/"));
+  const pattern = fc.array(piece, { minLength: 1, maxLength: 6 }).map((pieces) => pieces.join(""));
+  fc.assert(
+    fc.property(path, pattern, (file, lock) => {
+      fc.pre(!agree(file, plainPrefix(lock)));
+      const lease = { agent_id: "BEN", locks: [lock] } as unknown as Lease;
+      expect(new HeldPaths([lease], "ADA").on(file)).toBeUndefined();
+    }),
+    { numRuns: 2000 },
+  );
+});

@@ -13,7 +13,7 @@ const UNCLEAR = { kind: "unclear" } as const;
 function expectSetUp(folder: string): void {
   const place = findPlace(folder);
   if (place === undefined) throw new Error(`${folder} is in no worktree`);
-  expect(lookHere(folder)).toEqual({ kind: "set up", shared: sharedFolder(place) });
+  expect(lookHere(folder)).toEqual({ kind: "set up", root: place.root, shared: sharedFolder(place) });
 }
 
 test("there is surely nothing only where no folder up to the repository's root has a .lodestar", async () => {

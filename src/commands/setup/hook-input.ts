@@ -1,9 +1,9 @@
-import { type Millis, SECOND } from "../../core/time.ts";
+import type { Millis } from "../../core/time.ts";
 
 /** Who has said all that JSON needs, and is silent for so long, means to say no more, also when the stream stays open. */
 const QUIET: Millis = 50;
 /** Someone's work waits: so long for a stream that neither ends nor holds a whole value. */
-const PATIENCE = 3 * SECOND;
+const PATIENCE: Millis = 3000;
 /** More than any tool says of an edit. */
 const MOST_BYTES = 256 * 1024 * 1024;
 

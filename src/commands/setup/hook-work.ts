@@ -1,6 +1,6 @@
 /** What the hooks of coding agents do. Someone's work waits for them: no process is started, no file of ours is waited for long. */
-import { appendFileSync, readlinkSync, realpathSync } from "node:fs";
-import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { appendFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { checkNewId, newAgentId } from "../../core/ids.ts";
 import { quote } from "../../core/shell.ts";
 import { formatInstant, SECOND } from "../../core/time.ts";
@@ -10,6 +10,7 @@ import type { Lease } from "../../lease/lease.ts";
 import { HeldPaths } from "../../lease/locks.ts";
 import type { AgentsView, RuntimeStore } from "../../runtime/store.ts";
 import type { Context } from "../context.ts";
+import { filesIn, inside, isRecord, real, type Said, text, wholePath } from "./edited-files.ts";
 import type { EVENTS, HOOKED } from "./hook.ts";
 import { readInput } from "./hook-input.ts";
 
@@ -38,9 +39,6 @@ interface Done {
   readonly held?: string[];
   readonly reminder?: string;
 }
-
-/** What the tool says. Everything in it is a stranger's word: whatever is not of the form that is looked for is not there. */
-type Said = Readonly<Record<string, unknown>>;
 
 export async function runHook(event: Event, tool: Hooked, context: Context): Promise<Done> {
   context.waitAtMost(PATIENCE);
@@ -74,11 +72,6 @@ async function readSaid(context: Context): Promise<Said> {
     return {};
   }
 }
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
 
 /** The tool's id of its session, under the names that the tools have for it. */
 const sessionOf = (said: Said): string | undefined =>
@@ -166,51 +159,13 @@ function refusal(leases: readonly Lease[], agent_id: string, said: Said, context
   return {};
 }
 
-/** More files than any edit names. */
-const MOST_FILES = 1000;
-/** No system opens a longer path. */
-const LONGEST_PATH = 4096;
-
-/** What tools that change files are called. */
-const WRITES = /edit|create|write|replace|insert|patch|delete|move|rename/i;
-
-/** Copilot's arguments: an object, in older versions the JSON of one. */
-function argsOf(given: unknown): unknown {
-  if (typeof given !== "string") return given;
-  try {
-    return JSON.parse(given);
-  } catch {
-    // A patch is a text by itself.
-    return given;
-  }
-}
-
-/** The files that a tool is about to write, under the names that the tools have for them, and those that a patch names. */
-function filesIn(said: Said): string[] {
-  // Who announces every tool (Copilot) also announces those that only read.
-  if (said.toolName !== undefined && !WRITES.test(text(said.toolName) ?? "")) return [];
-  const given = said.tool_input ?? argsOf(said.toolArgs);
-  const input = isRecord(given) ? given : typeof given === "string" ? { patch: given } : {};
-  const { file_path, notebook_path, path, filePath, files, edits, command, patch, patchText } = input;
-  const listed = [files, edits].flatMap((list) => (Array.isArray(list) ? list : []));
-  const found = [file_path, notebook_path, path, filePath, said.file_path, ...listed].map((each: unknown) =>
-    text(isRecord(each) ? (each.file_path ?? each.filePath ?? each.path) : each),
-  );
-  for (const patched of [command, patch, patchText, input.input]) {
-    if (typeof patched !== "string" || !patched.includes("*** Begin Patch")) continue;
-    for (const [, name] of patched.matchAll(/^\*\*\* (?:(?:Add|Update|Delete) File|Move to): (.+?)\r?$/gm))
-      found.push(name);
-  }
-  return [...new Set(found.flatMap((each) => each ?? []))].slice(0, MOST_FILES);
-}
-
 /**
  * A file as locks name it: from the folder of `.lodestar/`, also in another worktree of this repository; as it is written and with its
  * links followed. None for files elsewhere, and for Lodestar's own.
  */
 function namesOf(file: string, base: string, context: Context): string[] {
-  if (file.includes("\0") || file.length > LONGEST_PATH) return [];
-  const given = isAbsolute(file) ? file : resolve(base, file);
+  const given = wholePath(file, base);
+  if (given === undefined) return [];
   const roots = [context.place.root];
   const there = findPlaceOf(given);
   if (there?.git !== undefined && there.git.common_dir === context.place.git?.common_dir) roots.push(there.root);
@@ -225,37 +180,6 @@ function findPlaceOf(file: string) {
     return findPlace(folder);
   } catch {
     // A broken repository beside this one: the file is not in one of ours.
-    return undefined;
-  }
-}
-
-function inside(root: string, path: string): string | undefined {
-  const way = relative(root, path);
-  return way === "" || way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way)
-    ? undefined
-    : way.replaceAll("\\", "/");
-}
-
-/** As many links as systems follow. */
-const MOST_LINKS = 40;
-
-/** The path with links followed as far as there is something; a new file is where its folder is, or where the link leads that stands there. */
-function real(path: string, links = MOST_LINKS): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    const above = dirname(path);
-    if (above === path) return path;
-    const here = join(real(above, links), basename(path));
-    const target = links === 0 ? undefined : targetOf(here);
-    return target === undefined ? here : real(resolve(dirname(here), target), links - 1);
-  }
-}
-
-function targetOf(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
     return undefined;
   }
 }

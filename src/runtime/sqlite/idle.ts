@@ -9,11 +9,8 @@ export function mayBeElsewhere(env: Readonly<Record<string, string | undefined>>
   return Bun.file(trustPath(env, isWindows, () => "")).size > 0;
 }
 
-/** What could need a hook. */
+/** What of the agent's own could need a hook. */
 export type Need =
-  /** Path locks of another agent. */
-  | "others' locks"
-  /** A lease of the agent's own. */
   | "own lease"
   /** One that is past half its time. */
   | "own lease due";
@@ -29,7 +26,6 @@ const RUNTIME = "select clock_offset, last_now, moved_to, user_version from runt
 
 // Who is not told apart counts: an agent without a name may be any.
 const NEEDS: Readonly<Record<Need, string>> = {
-  "others' locks": "locks <> '[]' and agent_id is not $agent",
   "own lease": "coalesce($agent, agent_id) = agent_id",
   "own lease due": "coalesce($agent, agent_id) = agent_id and 2 * (expires_at - $now) <= ttl",
 };
@@ -42,19 +38,42 @@ const NEEDS: Readonly<Record<Need, string>> = {
  * @param agent who acts, where that is known from the environment.
  */
 export function isIdle(path: string, need: Need, agent: string | null, wall: Millis): boolean {
+  const found = ask(path, (database, row) => {
+    const query = database.query(`select 1 from lease where ended is null and ${NEEDS[need]} limit 1`);
+    return query.get({ $agent: agent, ...(need === "own lease due" ? { $now: timeOf(row, wall) } : {}) });
+  });
+  return found === null;
+}
+
+/**
+ * The path locks of everybody's leases but the agent's own; of everybody's where it is not known. Those of a lease whose time is over
+ * and that nobody has swept yet are among them.
+ *
+ * @returns `undefined` in doubt.
+ */
+export function othersLocks(path: string, agent: string | null): readonly string[] | undefined {
+  const others = "select distinct locks from lease where ended is null and locks <> '[]' and agent_id is not $agent";
+  return ask(path, (database) =>
+    database
+      .query<{ locks: string }, { $agent: string | null }>(others)
+      .all({ $agent: agent })
+      .flatMap(({ locks }) => JSON.parse(locks) as string[]),
+  );
+}
+
+/** Asks a runtime that surely is the one that counts, and of this program's schema; else `undefined`. */
+function ask<T>(path: string, question: (database: Database, row: Row) => T): T | undefined {
   // Opening a pipe, whose size has no end, would wait for its other side. (`node:fs` costs more to load than all of this.)
   const { size } = Bun.file(path);
-  if (size === 0 || size === Number.POSITIVE_INFINITY) return false;
+  if (size === 0 || size === Number.POSITIVE_INFINITY) return undefined;
   let database: Database | undefined;
   try {
     database = new Database(path, { readonly: true });
     const row = database.query<Row, []>(RUNTIME).get();
-    if (row === null || row.moved_to !== null || row.user_version !== SCHEMA_VERSION) return false;
-    const now = timeOf(row, wall);
-    const found = database.query(`select 1 from lease where ended is null and ${NEEDS[need]} limit 1`);
-    return found.get({ $agent: agent, ...(need === "own lease due" ? { $now: now } : {}) }) === null;
+    const isThis = row !== null && row.moved_to === null && row.user_version === SCHEMA_VERSION;
+    return isThis ? question(database, row) : undefined;
   } catch {
-    return false;
+    return undefined;
   } finally {
     database?.close();
   }
