@@ -16,6 +16,22 @@ function tickets(here: Fleet): number {
   return (runtime.query("select count(*) as n from ticket").get() as { n: number }).n;
 }
 
+/** Stops a waiter where it sleeps: one that stood still while it writes would keep everybody else from writing. */
+async function standStill(here: Fleet, pid: number): Promise<void> {
+  await until("the waiter stands still and writes nothing", () => {
+    process.kill(pid, "SIGSTOP");
+    using runtime = new Database(join(here.path, ".lodestar/runtime.sqlite"));
+    try {
+      runtime.run("begin immediate");
+      runtime.run("rollback");
+      return true;
+    } catch {
+      process.kill(pid, "SIGCONT");
+      return false;
+    }
+  });
+}
+
 /** A process that waits in the background. */
 function waiter(here: Fleet, line: string, { cwd = here.path, program = LODESTAR } = {}) {
   const child = Bun.spawn([program, ...words(line), "--json"], {
@@ -124,11 +140,12 @@ test(
     await here.join("W1", "W2");
     const first = waiter(here, "task next --claim --wait 60s --agent W1");
     await until("one stands in line", () => tickets(here) === 1);
-    first.child.kill("SIGSTOP");
+    await standStill(here, first.child.pid);
     const second = waiter(here, "task next --claim --wait 60s --agent W2");
-    await until("the first was dropped", () => tickets(here) === 1 || second.child.exitCode !== null);
+    await until("two stand in line", () => tickets(here) === 2);
     await here.ok("task create --id T --title N");
     expect((await second.answer).data.task_id).toBe("T");
+    expect(tickets(here)).toBe(0);
     first.child.kill("SIGCONT");
     await here.ok("task create --id U --title N");
     expect((await first.answer).data.task_id).toBe("U");

@@ -1,3 +1,4 @@
+import { LodestarError } from "../../core/errors.ts";
 import { newLeaseId } from "../../core/ids.ts";
 import type { Millis } from "../../core/time.ts";
 import type { Ticket } from "../../runtime/store.ts";
@@ -30,21 +31,46 @@ export async function waitFor<T>(
   attempt: () => Promise<T | undefined>,
   isDue: () => boolean = () => false,
 ): Promise<T | undefined> {
-  const deadline = context.clock.now() + patience;
+  if (ticket === undefined) return tryUntil(context, patience, ticket, attempt, isDue);
   try {
-    if (ticket !== undefined) await (await context.runtime()).queue(ticket);
-    for (;;) {
-      // Before the attempt: what changes while it looks is a reason for the next one.
-      const before = await markNow(context);
-      const got = await attempt();
-      if (got !== undefined) return got;
-      if (context.clock.now() >= deadline || context.signal?.aborted === true) return undefined;
-      await untilChanged(context, deadline, ticket, before, isDue);
-    }
-  } finally {
-    if (ticket !== undefined) await (await context.runtime()).dequeue(ticket.ticket_id);
+    await (await context.runtime()).queue(ticket);
+    const got = await tryUntil(context, patience, ticket, attempt, isDue);
+    await stepBack(context, ticket);
+    return got;
+  } catch (cause) {
+    if (!isBusy(cause)) await stepBack(context, ticket);
+    throw cause;
   }
 }
+
+async function tryUntil<T>(
+  context: Context,
+  patience: Millis,
+  ticket: Ticket | undefined,
+  attempt: () => Promise<T | undefined>,
+  isDue: () => boolean,
+): Promise<T | undefined> {
+  const deadline = context.clock.now() + patience;
+  for (;;) {
+    // Before the attempt: what changes while it looks is a reason for the next one.
+    const before = await markNow(context);
+    const got = await attempt();
+    if (got !== undefined) return got;
+    if (context.clock.now() >= deadline || context.signal?.aborted === true) return undefined;
+    await untilChanged(context, deadline, ticket, before, isDue);
+  }
+}
+
+/** Where others write for long, the place is lost by itself after a while (L7), and what was got is got. */
+async function stepBack(context: Context, { ticket_id }: Ticket): Promise<void> {
+  try {
+    await (await context.runtime()).dequeue(ticket_id);
+  } catch (cause) {
+    if (!isBusy(cause)) throw cause;
+  }
+}
+
+const isBusy = (cause: unknown): boolean => cause instanceof LodestarError && cause.code === "BUSY";
 
 /** Both planes at a moment: a change since then is a reason to look again. */
 export interface Mark {
