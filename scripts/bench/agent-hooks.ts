@@ -59,20 +59,25 @@ prepare(alone, [
   "task claim A --agent ADA",
 ]);
 
-const said = new TextEncoder().encode(
-  JSON.stringify({ session_id: "s", cwd: here, tool_name: "Edit", tool_input: { file_path: "src/c.ts" } }),
-);
-const cases: readonly (readonly [name: string, argv: readonly string[], cwd: string])[] = [
-  ["empty program", [empty], here],
-  ...["pre-edit", "post-tool", "stop", "session-start"].map(
-    (event) => [`hook ${event}`, [program, "hook", event, "--tool", "claude"], here] as const,
-  ),
-  ["hook pre-edit, nobody else's locks", [program, "hook", "pre-edit", "--tool", "claude"], alone],
-  ["hook pre-edit, no Lodestar there", [program, "hook", "pre-edit", "--tool", "claude"], elsewhere],
+const editing = (file_path: string) =>
+  new TextEncoder().encode(
+    JSON.stringify({ session_id: "s", cwd: here, tool_name: "Edit", tool_input: { file_path } }),
+  );
+const [free, locked] = [editing("src/c.ts"), editing("src/b/c.ts")];
+const hook = (event: string) => [program, "hook", event, "--tool", "claude"];
+const cases: readonly (readonly [name: string, argv: readonly string[], cwd: string, said: Uint8Array])[] = [
+  ["empty program", [empty], here, free],
+  ["hook pre-edit, no Lodestar there", hook("pre-edit"), elsewhere, free],
+  ["hook pre-edit, nobody else's locks", hook("pre-edit"), alone, free],
+  ["hook pre-edit, others' locks elsewhere", hook("pre-edit"), here, free],
+  ["hook pre-edit, refused", hook("pre-edit"), here, locked],
+  ["hook post-tool", hook("post-tool"), here, free],
+  ["hook stop", hook("stop"), here, free],
+  ["hook session-start", hook("session-start"), here, free],
 ];
 const costs = cases.map(([name]) => ({ name, elapsed: [] as number[], cpu: [] as number[] }));
 for (let round = 0; round < RUNS; round += 1) {
-  for (const [i, [, argv, cwd]] of cases.entries()) {
+  for (const [i, [, argv, cwd, said]] of cases.entries()) {
     const { elapsed, cpu } = run(argv, cwd, said);
     costs[i]?.elapsed.push(elapsed);
     costs[i]?.cpu.push(cpu);
@@ -84,6 +89,6 @@ const [floor] = costs;
 for (const { name, elapsed, cpu } of costs) {
   const said = (of: readonly number[], base: readonly number[] = []) =>
     `${median(of).toFixed(1).padStart(6)} ms ${(median(of) / median(base)).toFixed(2)} ×`;
-  console.log(`${name.padEnd(34)} elapsed ${said(elapsed, floor?.elapsed)}   processor ${said(cpu, floor?.cpu)}`);
+  console.log(`${name.padEnd(38)} elapsed ${said(elapsed, floor?.elapsed)}   processor ${said(cpu, floor?.cpu)}`);
 }
 rmSync(scratch, { recursive: true, force: true });
