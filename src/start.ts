@@ -1,6 +1,8 @@
 import type { Io } from "./cli/io.ts";
 
 const argv = process.argv.slice(2);
+/** Standard input, where a hook reads it. Through `node:fs` each read would need a thread. */
+let input: ReturnType<typeof readInputStream> | undefined;
 /** What a hook has read of its input before the whole program was asked for; then it is all that the program reads. */
 let heard: Uint8Array[] | undefined;
 
@@ -48,7 +50,7 @@ async function editsElsewhere(locks: readonly string[], cwd: string, root: strin
   const parts: Uint8Array[] = [];
   try {
     const said = await readInput(async () => {
-      const part = await readMeanwhile(fs, 0);
+      const part = await nextInput();
       if (part !== undefined) {
         parts.push(part);
         heard = parts;
@@ -97,7 +99,7 @@ function processIo(fs: Files): Io {
     columns: () => process.stdout.columns || 80,
     confirm: (question) => confirm(question),
     readStdin: () => fs.readFileSync(0, "utf8"),
-    nextStdin: async () => (heard === undefined ? readMeanwhile(fs, 0) : heard.shift()),
+    nextStdin: async () => (heard === undefined ? nextInput() : heard.shift()),
     readFile: async (path, base) => {
       const { resolve } = await import("node:path");
       return fs.readFileSync(resolve(process.cwd(), base, path), "utf8");
@@ -148,18 +150,14 @@ async function writeMeanwhile(fs: Files, descriptor: number, bytes: Uint8Array):
 }
 
 /** The next bytes, read in the background: a stream may be open for ever, with nobody who writes. `undefined` at its end. */
-async function readMeanwhile(fs: Files, descriptor: number): Promise<Uint8Array | undefined> {
-  const bytes = new Uint8Array(64 * 1024);
-  for (;;) {
-    const came = await new Promise<number | NodeJS.ErrnoException>((resolve) =>
-      fs.read(descriptor, bytes, 0, bytes.length, null, (error, count) => resolve(error ?? count)),
-    );
-    if (typeof came === "number") return came === 0 ? undefined : bytes.subarray(0, came);
-    // How Windows tells the end of a pipe.
-    if (came.code === "EOF") return undefined;
-    if (came.code !== "EAGAIN") throw came;
-    await Bun.sleep(5);
-  }
+async function nextInput(): Promise<Uint8Array | undefined> {
+  input ??= readInputStream();
+  const { value } = await input.read();
+  return value;
+}
+
+function readInputStream() {
+  return Bun.stdin.stream().getReader();
 }
 
 /**
