@@ -91,7 +91,9 @@ test("session-start speaks the language of the tool", async () => {
     expect(hookSpecificOutput.hookEventName).toBe("SessionStart");
     expect(hookSpecificOutput.additionalContext).toContain("You are A");
   }
-  expect((await start("copilot")).additionalContext).toContain("You are A");
+  const copilot = JSON.stringify({ sessionId: SESSION, timestamp: 1, cwd: here.path, source: "startup" });
+  const { stdout } = await hook(here, "session-start --tool copilot", copilot);
+  expect(JSON.parse(stdout)).toEqual({ additionalContext: expect.stringContaining("You are A") });
   const cursor = await start("cursor");
   expect(cursor.additional_context).toContain(`You are ${cursor.env.LODESTAR_AGENT}.`);
 });
@@ -113,8 +115,8 @@ test("pre-edit refuses a file inside another agent's locks: who, what, until whe
 
 test("pre-edit speaks the language of the tool", async () => {
   using here = await held();
-  const answer = async (tool: string) => {
-    const ran = await hook(here, `pre-edit --tool ${tool}`, edits(here, "src/auth/login.ts"), ADA);
+  const answer = async (tool: string, event = edits(here, "src/auth/login.ts")) => {
+    const ran = await hook(here, `pre-edit --tool ${tool}`, event, ADA);
     expect(ran).toMatchObject({ exit: 0, stderr: "" });
     return JSON.parse(ran.stdout);
   };
@@ -123,7 +125,11 @@ test("pre-edit speaks the language of the tool", async () => {
     expect(await answer(tool)).toEqual({
       hookSpecificOutput: { hookEventName: "PreToolUse", permissionDecision: "deny", permissionDecisionReason: reason },
     });
-  expect(await answer("copilot")).toEqual({ permissionDecision: "deny", permissionDecisionReason: reason });
+  const copilot = { sessionId: SESSION, cwd: here.path, toolName: "edit", toolArgs: { path: "src/auth/login.ts" } };
+  expect(await answer("copilot", JSON.stringify(copilot))).toEqual({
+    permissionDecision: "deny",
+    permissionDecisionReason: reason,
+  });
   expect(await answer("cursor")).toEqual({ permission: "deny", user_message: reason, agent_message: reason });
   expect(await answer("gemini")).toEqual({ decision: "deny", reason });
 });
@@ -164,6 +170,99 @@ test("Copilot announces every tool, in its own words: only what writes is refuse
   expect(await denied("apply_patch", `*** Begin Patch\n*** Delete File: ${path}\n*** End Patch`)).toBe(true);
   expect(await denied("edit", { path: "free.ts" })).toBe(false);
   expect(await denied("edit", "{")).toBe(false);
+});
+
+/** What VS Code says, when it runs the hooks of Copilot or of Claude Code. */
+const inVsCode = (here: Fleet, event: string, more: object = {}): string =>
+  JSON.stringify({
+    timestamp: "2026-11-09T10:30:00.000Z",
+    hook_event_name: event,
+    session_id: SESSION,
+    cwd: here.path,
+    ...more,
+  });
+
+test("VS Code runs Copilot's hooks and is answered in its own form", async () => {
+  using here = await held();
+  const answer = async (line: string, said: string) => {
+    const ran = await hook(here, `${line} --tool copilot`, said, ADA);
+    expect(ran).toMatchObject({ exit: 0, stderr: "" });
+    return JSON.parse(ran.stdout);
+  };
+  const started = await answer("session-start", inVsCode(here, "SessionStart", { source: "new" }));
+  expect(started).toEqual({
+    hookSpecificOutput: { hookEventName: "SessionStart", additionalContext: expect.stringContaining("You are ADA.") },
+  });
+  const path = join(here.path, "src/auth/login.ts");
+  const edit = { tool_name: "replace_string_in_file", tool_input: { filePath: path }, tool_use_id: "tool-123" };
+  const denied = {
+    hookSpecificOutput: {
+      hookEventName: "PreToolUse",
+      permissionDecision: "deny",
+      permissionDecisionReason: expect.stringContaining("held by BEN"),
+    },
+  };
+  expect(await answer("pre-edit", inVsCode(here, "PreToolUse", edit))).toEqual(denied);
+  const { hook_event_name, ...rest } = JSON.parse(inVsCode(here, "PreToolUse", edit));
+  expect(await answer("pre-edit", JSON.stringify({ ...rest, hookEventName: hook_event_name }))).toEqual(denied);
+  expect(await answer("stop", inVsCode(here, "Stop", { stop_hook_active: false }))).toEqual({
+    hookSpecificOutput: {
+      hookEventName: "Stop",
+      decision: "block",
+      reason: expect.stringContaining("You still hold A"),
+    },
+  });
+});
+
+test.each(["claude", "copilot"])(
+  "VS Code looks at no matcher: of the hooks of %s only what writes is refused",
+  async (tool) => {
+    using here = await held();
+    const denies = async (tool_name: string, tool_input: object): Promise<boolean> => {
+      const said = inVsCode(here, "PreToolUse", { tool_name, tool_input });
+      const { exit, stdout } = await hook(here, `pre-edit --tool ${tool}`, said, ADA);
+      expect(exit).toBe(0);
+      return stdout.includes('"deny"');
+    };
+    const filePath = join(here.path, "src/auth/login.ts");
+    for (const name of ["create_file", "insert_edit_into_file", "edit_notebook_file"])
+      expect(await denies(name, { filePath })).toBe(true);
+    expect(await denies("editFiles", { files: ["free.ts", "src/auth/login.ts"] })).toBe(true);
+    expect(
+      await denies("multi_replace_string_in_file", { replacements: [{ filePath: "free.ts" }, { filePath }] }),
+    ).toBe(true);
+    expect(await denies("apply_patch", { input: `*** Begin Patch\n*** Update File: ${filePath}\n*** End Patch` })).toBe(
+      true,
+    );
+    for (const name of ["read_file", "list_dir", "grep_search", "get_errors"])
+      expect(await denies(name, { filePath, path: filePath })).toBe(false);
+  },
+);
+
+test("Cursor patches files, too, and is not told to go on by whoever broke a turn off", async () => {
+  using here = await held();
+  const conversation = { conversation_id: SESSION, generation_id: "g", workspace_roots: [here.path] };
+  const patch = "*** Begin Patch\n*** Update File: src/auth/login.ts\n*** End Patch";
+  for (const tool_input of [patch, { patch }, { diff: patch }]) {
+    const said = JSON.stringify({
+      ...conversation,
+      hook_event_name: "preToolUse",
+      tool_name: "ApplyPatch",
+      tool_input,
+    });
+    // As it comes on Windows.
+    const { stdout } = await hook(here, "pre-edit --tool cursor", `\uFEFF${said}`, ADA);
+    expect(JSON.parse(stdout).permission).toBe("deny");
+  }
+  const stop = (status: string) =>
+    hook(
+      here,
+      "stop --tool cursor",
+      JSON.stringify({ ...conversation, hook_event_name: "stop", status, loop_count: 0 }),
+      ADA,
+    );
+  for (const status of ["aborted", "error"]) expect(await stop(status)).toMatchObject(silent);
+  expect(JSON.parse((await stop("completed")).stdout).followup_message).toContain("You still hold A");
 });
 
 test("a subagent of Copilot, whose session is its own, works for its parent's agent, and is not reminded", async () => {

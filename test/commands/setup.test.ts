@@ -304,6 +304,35 @@ test("the hooks that setup writes run, also where lodestar is missing or does no
   expect(run(join(here.path, "old")).exitCode).toBe(0);
 });
 
+test("Cursor starts the server and a person's own hooks elsewhere than in the repository: both are led there", async () => {
+  using here = await fleet();
+  here.tasks(["B"], () => ["locks: ['src/**']"]);
+  await here.join("ADA", "BEN");
+  await here.ok("task claim B --agent BEN");
+  const home = join(here.base, "home");
+  for (const [line, root] of [
+    ["setup cursor", here.path],
+    ["setup cursor --global", home],
+  ] as const) {
+    await here.ok(line);
+    const { mcpServers } = JSON.parse(readFileSync(join(root, ".cursor/mcp.json"), "utf8"));
+    const args = mcpServers.lodestar.args.map((arg: string) => arg.replace(`$${"{workspaceFolder}"}`, here.path));
+    const { exit } = await here.run([...args, "--check"], { cwd: home });
+    expect(exit).toBe(0);
+  }
+  const { hooks } = JSON.parse(readFileSync(join(home, ".cursor/hooks.json"), "utf8"));
+  const { binary } = await import("../support/sandbox.ts");
+  const run = (more: Record<string, string>) =>
+    Bun.spawnSync(["/bin/sh", "-c", hooks.preToolUse[0].command], {
+      cwd: join(home, ".cursor"),
+      env: here.environment({ LODESTAR_AGENT: "ADA", PATH: `${dirname(binary())}:/bin:/usr/bin`, ...more }),
+      stdin: new TextEncoder().encode(JSON.stringify({ tool_name: "Write", tool_input: { file_path: "src/x.ts" } })),
+    });
+  const { exitCode, stdout } = run({ CURSOR_PROJECT_DIR: here.path });
+  expect([exitCode, JSON.parse(stdout.toString()).permission]).toEqual([0, "deny"]);
+  for (const gone of [join(here.base, "gone"), ""]) expect(run({ CURSOR_PROJECT_DIR: gone }).exitCode).toBe(0);
+});
+
 /** What `setup` writes in a fresh repository. */
 async function fresh(tool: Tool): Promise<Record<string, string>> {
   using here = await fleet();

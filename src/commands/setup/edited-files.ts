@@ -17,7 +17,7 @@ export const text = (value: unknown): string | undefined =>
 const MOST_FILES = 1000;
 
 /** What tools that change files are called. */
-const WRITES = /edit|create|write|replace|insert|patch|delete|move|rename/i;
+const WRITES = /edit|create|write|replace|insert|patch|delete|move|rename|update|modify|append|save/i;
 
 /** Copilot's arguments: an object, in older versions the JSON of one. */
 function argsOf(given: unknown): unknown {
@@ -32,16 +32,18 @@ function argsOf(given: unknown): unknown {
 
 /** The files that a tool is about to write, under the names that the tools have for them, and those that a patch names. */
 export function filesIn(said: Said): string[] {
-  // Who announces every tool (Copilot) also announces those that only read.
-  if (said.toolName !== undefined && !WRITES.test(text(said.toolName) ?? "")) return [];
+  // Who announces every tool (Copilot; VS Code, which looks at no matcher) also announces those that only read.
+  const tool = said.toolName ?? said.tool_name;
+  if (tool !== undefined && !WRITES.test(text(tool) ?? "")) return [];
   const given = said.tool_input ?? argsOf(said.toolArgs);
   const input = isRecord(given) ? given : typeof given === "string" ? { patch: given } : {};
-  const { file_path, notebook_path, path, filePath, files, edits, command, patch, patchText } = input;
-  const listed = [files, edits].flatMap((list) => (Array.isArray(list) ? list : []));
+  const { file_path, notebook_path, path, filePath, files, edits, replacements, command, patch, patchText, diff } =
+    input;
+  const listed = [files, edits, replacements].flatMap((list) => (Array.isArray(list) ? list : []));
   const found = [file_path, notebook_path, path, filePath, said.file_path, ...listed].map((each: unknown) =>
     text(isRecord(each) ? (each.file_path ?? each.filePath ?? each.path) : each),
   );
-  for (const patched of [command, patch, patchText, input.input]) {
+  for (const patched of [command, patch, patchText, diff, input.input]) {
     if (typeof patched !== "string" || !patched.includes("*** Begin Patch")) continue;
     for (const [, name] of patched.matchAll(/^\*\*\* (?:(?:Add|Update|Delete) File|Move to): (.+?)\r?$/gm))
       found.push(name);

@@ -11,7 +11,7 @@ import { HeldPaths } from "../../lease/locks.ts";
 import type { AgentsView, RuntimeStore } from "../../runtime/store.ts";
 import type { Context } from "../context.ts";
 import { filesIn, inside, isRecord, real, type Said, text, wholePath } from "./edited-files.ts";
-import type { EVENTS, HOOKED } from "./hook.ts";
+import type { EVENTS, HOOKED, RUNNERS } from "./hook.ts";
 import { readInput } from "./hook-input.ts";
 
 type Event = (typeof EVENTS)[number];
@@ -26,6 +26,7 @@ const MOST_NAMED = 5;
 
 interface Done {
   readonly acted: boolean;
+  readonly runner?: (typeof RUNNERS)[number];
   readonly agent_id?: string;
   readonly brief?: string;
   readonly refused?: {
@@ -43,6 +44,11 @@ interface Done {
 export async function runHook(event: Event, tool: Hooked, context: Context): Promise<Done> {
   context.waitAtMost(PATIENCE);
   const said = await readSaid(context);
+  const done = await act(event, tool, said, context);
+  return tool === "copilot" && namesEvent(said) ? { ...done, runner: "vscode" } : done;
+}
+
+async function act(event: Event, tool: Hooked, said: Said, context: Context): Promise<Done> {
   if (event === "session-start") return startSession(tool, said, context);
   const runtime = await context.runtimeIfAny();
   if (runtime === undefined) return { acted: false };
@@ -72,6 +78,9 @@ async function readSaid(context: Context): Promise<Said> {
     return {};
   }
 }
+
+/** VS Code, which runs the hooks of Copilot's command line, too, names the event in what it says; Copilot itself does not. */
+const namesEvent = (said: Said): boolean => text(said.hook_event_name ?? said.hookEventName) !== undefined;
 
 /** The tool's id of its session, under the names that the tools have for it. */
 const sessionOf = (said: Said): string | undefined =>
@@ -203,7 +212,9 @@ function remind(held: readonly Lease[], said: Said): Pick<Done, "held" | "remind
   const tasks = held.map(({ task_id }) => task_id);
   // Once a turn: an agent that was told and stops again has decided.
   const again = said.stop_hook_active === true || (typeof said.loop_count === "number" && said.loop_count > 0);
-  if (again) return { held: tasks };
+  // Cursor tells of every end of a turn: whoever broke one off does not want the agent to go on.
+  const brokenOff = said.status === "aborted" || said.status === "error";
+  if (again || brokenOff) return { held: tasks };
   const named = held
     .slice(0, MOST_NAMED)
     .map(({ task_id, expires_at }) => `${task_id} (until ${formatInstant(expires_at)})`)

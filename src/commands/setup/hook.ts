@@ -6,10 +6,13 @@ export const EVENTS = ["session-start", "pre-edit", "post-tool", "stop"] as cons
 /** The tools whose hooks answer in JSON of their own; `generic` is what all understand: exit status 2 and a reason. */
 export const HOOKED = ["generic", "claude", "codex", "copilot", "cursor", "gemini", "opencode"] as const;
 type Hooked = (typeof HOOKED)[number];
+/** Programs that run another tool's hooks, and take answers in a form of their own. */
+export const RUNNERS = ["vscode"] as const;
 
 const Done = Shape({
   event: Text(),
   acted: Flag({ description: "Whether there was an agent to act for" }),
+  runner: Optional(OneOf(RUNNERS, { description: "Who runs the tool's hooks, where that is not the tool itself" })),
   agent_id: Optional(AgentId),
   brief: Optional(Text({ description: "session-start: what the agent starts with" })),
   refused: Optional(
@@ -60,15 +63,16 @@ function inWordsOf(tool: Hooked, result: Result<Static<typeof Done>>): Raw {
     .join("\n");
   const noted = notes === "" ? {} : { stderr: notes };
   if (!result.ok) return { ...noted, exit: 0 };
-  const { brief, refused, reminder } = result.data;
+  const { brief, refused, reminder, runner } = result.data;
+  const forms = FORMS[runner ?? tool];
   const said = (answer: object): Raw => ({ stdout: JSON.stringify(answer), ...noted, exit: 0 });
   if (brief !== undefined)
-    return FORMS[tool].brief === undefined
+    return forms.brief === undefined
       ? { stdout: brief, ...noted, exit: 0 }
-      : said(FORMS[tool].brief(brief, result.data.agent_id));
+      : said(forms.brief(brief, result.data.agent_id));
   const stops = refused?.reason ?? reminder;
   if (stops === undefined) return { ...noted, exit: 0 };
-  const form = refused === undefined ? FORMS[tool].remind : FORMS[tool].refuse;
+  const form = refused === undefined ? forms.remind : forms.refuse;
   return form === undefined ? { stderr: notes === "" ? stops : `${stops}\n${notes}`, exit: 2 } : said(form(stops));
 }
 
@@ -86,7 +90,7 @@ const CLAUDE: Form = {
   remind: (reason) => ({ decision: "block", reason }),
 };
 
-const FORMS: Readonly<Record<Hooked, Form>> = {
+const FORMS: Readonly<Record<Hooked | (typeof RUNNERS)[number], Form>> = {
   generic: {},
   claude: CLAUDE,
   // Takes the same words.
@@ -95,6 +99,10 @@ const FORMS: Readonly<Record<Hooked, Form>> = {
     brief: (additionalContext) => ({ additionalContext }),
     refuse: (permissionDecisionReason) => ({ permissionDecision: "deny", permissionDecisionReason }),
     remind: (reason) => ({ decision: "block", reason }),
+  },
+  vscode: {
+    ...CLAUDE,
+    remind: (reason) => ({ hookSpecificOutput: { hookEventName: "Stop", decision: "block", reason } }),
   },
   // The plugin that `setup` writes reads exit statuses.
   opencode: {},

@@ -19,6 +19,13 @@ const EARLIER_CODEX = ["f3f567deae82"];
 const EARLIER_PLUGINS = ["e59a1886b746", "20bdeef75792"];
 
 const server = (key: string, value: unknown = SERVER): Entry => ({ path: [key], key: "lodestar", value });
+/** Cursor often starts servers in the person's home; in the place of this word it puts the folder that it has open. */
+// biome-ignore lint/suspicious/noTemplateCurlyInString: it is for Cursor to fill in.
+const CURSOR_FOLDER = "${workspaceFolder}";
+const CURSOR_SERVER: Piece = {
+  ...server("mcpServers", { ...SERVER, args: [...SERVER.args, "--repo", CURSOR_FOLDER] }),
+  former: [SERVER],
+};
 
 /** A Lodestar that is missing, or too old to know hooks, must not stop a tool: whatever its exit status, the hook's is 0. */
 const call = (event: string, tool: (typeof HOOKED)[number]): string => `lodestar hook ${event} --tool ${tool} || true`;
@@ -71,18 +78,29 @@ const GEMINI: readonly Piece[] = [
   geminiHook("stop", "AfterAgent", "*"),
 ];
 
-const cursorHook = (event: string, name: string, matcher?: string): Piece =>
-  hook(event, name, {
-    command: call(event, "cursor"),
-    ...(matcher === undefined ? {} : { matcher }),
-    timeout: 10,
-  });
-const CURSOR_HOOKS: readonly Piece[] = [
-  cursorHook("session-start", "sessionStart"),
-  cursorHook("pre-edit", "preToolUse", "Write|Edit|StrReplace|Delete"),
-  cursorHook("post-tool", "postToolUse"),
-  cursorHook("stop", "stop"),
+/** Matchers: of Cursor's tools that write, and as an earlier version had them. */
+const CURSOR_EVENTS: readonly (readonly [event: string, name: string, matcher?: string, earlier?: string])[] = [
+  ["session-start", "sessionStart"],
+  ["pre-edit", "preToolUse", "Write|Edit|StrReplace|Delete|ApplyPatch", "Write|Edit|StrReplace|Delete"],
+  ["post-tool", "postToolUse"],
+  ["stop", "stop"],
 ];
+/** @param folder where the commands are to run, if that is not where Cursor runs them. */
+const cursorHooks = (folder?: string): readonly Piece[] =>
+  CURSOR_EVENTS.map(([event, name, matcher, earlier]) => {
+    const plain = call(event, "cursor");
+    const value = (command: string, only?: string): object => ({
+      command,
+      ...(only === undefined ? {} : { matcher: only }),
+      timeout: 10,
+    });
+    const command = folder === undefined ? plain : `cd "${folder}" && ${plain}`;
+    const former = command === plain && earlier === undefined ? [] : [value(plain, earlier ?? matcher)];
+    return { ...hook(event, name, value(command, matcher)), former };
+  });
+const CURSOR_HOOKS = cursorHooks();
+/** A person's own hooks run in `~/.cursor`; the variable is Cursor's. */
+const CURSOR_HOOKS_AT_HOME = cursorHooks("$CURSOR_PROJECT_DIR");
 
 const CURSOR_RULE = `---
 description: How to work with Lodestar in this repository
@@ -108,7 +126,7 @@ export const IN_REPOSITORY: Readonly<Record<Tool, readonly Part[]>> = {
     json(".codex/hooks.json", HOOKS, CODEX_HOOKS),
   ],
   cursor: [
-    json(".cursor/mcp.json", MCP, [server("mcpServers")]),
+    json(".cursor/mcp.json", MCP, [CURSOR_SERVER]),
     rule(".cursor/rules/lodestar.mdc", GUIDE, "cursor", CURSOR_RULE),
     json(".cursor/hooks.json", HOOKS, CURSOR_HOOKS, { head: { version: 1 } }),
   ],
@@ -144,8 +162,8 @@ export const IN_HOME: Readonly<Partial<Record<Tool, readonly Part[]>>> = {
     guide(".copilot/copilot-instructions.md", GUIDE, "copilot"),
   ],
   cursor: [
-    json(".cursor/mcp.json", MCP, [server("mcpServers")]),
-    json(".cursor/hooks.json", HOOKS, CURSOR_HOOKS, { head: { version: 1 } }),
+    json(".cursor/mcp.json", MCP, [CURSOR_SERVER]),
+    json(".cursor/hooks.json", HOOKS, CURSOR_HOOKS_AT_HOME, { head: { version: 1 } }),
   ],
   gemini: [json(".gemini/settings.json", `${MCP} and ${HOOKS}`, GEMINI), guide(".gemini/GEMINI.md", GUIDE, "gemini")],
   opencode: [
