@@ -2,9 +2,10 @@ import { joinOutcomes, sameOutcome, sameReopens, statusOf, wordOf } from "../cor
 import { keyOf, specOutcome, type Task } from "../core/task.ts";
 import { formatInstant, type Millis } from "../core/time.ts";
 import { worktreeExists } from "../git/worktree.ts";
-import type { Change, OutboxRow, RecordedOutcome } from "../runtime/store.ts";
+import type { Change, OutboxRow, RecordedOutcome, RuntimeStore } from "../runtime/store.ts";
 import type { SpecEdit } from "../spec/document.ts";
 import type { SpecIndex } from "../spec/index.ts";
+import type { SpecSession } from "../spec/plane.ts";
 import type { Context } from "./context.ts";
 import { isSameKey } from "./look.ts";
 
@@ -119,41 +120,52 @@ export async function heal(context: Context, patience: Millis): Promise<readonly
   const waiting = await runtime.outbox();
   if (waiting.length === 0) return [];
   const branch = context.branch();
-  const isDue = (row: OutboxRow): boolean => isOurs(row, context.worktree, branch) || isOrphan(row, context);
-  if (!waiting.some(isDue)) return [];
-  return context.spec.locked(async (session) => {
-    // Whoever held the lock may have written its own meanwhile.
-    const ours = (await runtime.outbox()).filter(isDue);
-    if (ours.length === 0) return [];
-    const before = await session.index();
-    // While this waited for the lock, another branch may have been checked out (T2).
-    if (context.branch() !== branch) return [];
-    const due = ours.filter(
-      (row) =>
-        isOurs(row, context.worktree, branch) ||
-        isHeld(before, row) ||
-        outcomeEdit(before, row, row.change) !== undefined,
+  if (!waiting.some((row) => isDue(row, context, branch))) return [];
+  return context.spec.locked((session) => writeDue(context, session, runtime, branch), patience);
+}
+
+/**
+ * The same for who has the spec lock.
+ *
+ * @param branch the one that was checked out when the caller looked.
+ */
+export async function writeDue(
+  context: Context,
+  session: SpecSession,
+  runtime: RuntimeStore,
+  branch: string,
+): Promise<readonly string[]> {
+  // Whoever held the lock may have written its own meanwhile.
+  const ours = (await runtime.outbox()).filter((row) => isDue(row, context, branch));
+  if (ours.length === 0) return [];
+  const before = await session.index();
+  // While this waited for the lock, another branch may have been checked out (T2).
+  if (context.branch() !== branch) return [];
+  const due = ours.filter(
+    (row) =>
+      isOurs(row, context.worktree, branch) ||
+      isHeld(before, row) ||
+      outcomeEdit(before, row, row.change) !== undefined,
+  );
+  const orphans = due.filter((row) => !isOurs(row, context.worktree, branch));
+  if (orphans.length > 0)
+    await runtime.adopt(
+      orphans.map((row) => row.outbox_id),
+      context.worktree,
+      branch,
     );
-    const orphans = due.filter((row) => !isOurs(row, context.worktree, branch));
-    if (orphans.length > 0)
-      await runtime.adopt(
-        orphans.map((row) => row.outbox_id),
-        context.worktree,
-        branch,
-      );
-    const written: string[] = [];
-    await session.save((index) => {
-      written.length = 0;
-      if (context.branch() !== branch) return [];
-      const edits = outcomeEdits(index, due);
-      for (const edit of edits) if (edit.kind === "set") written.push(edit.task_id);
-      return edits;
-    });
-    const after = await session.index();
-    if (context.branch() !== branch) return written;
-    await runtime.settle(due.filter((row) => isHeld(after, row)).map((row) => row.outbox_id));
-    return written;
-  }, patience);
+  const written: string[] = [];
+  await session.save((index) => {
+    written.length = 0;
+    if (context.branch() !== branch) return [];
+    const edits = outcomeEdits(index, due);
+    for (const edit of edits) if (edit.kind === "set") written.push(edit.task_id);
+    return edits;
+  });
+  const after = await session.index();
+  if (context.branch() !== branch) return written;
+  await runtime.settle(due.filter((row) => isHeld(after, row)).map((row) => row.outbox_id));
+  return written;
 }
 
 /** For those who were asked to bring the spec in step, and have little else to do. */
@@ -165,6 +177,9 @@ export function isHeld(index: SpecIndex, outcome: RecordedOutcome): boolean {
   if (row === undefined || !isSameKey(keyOf(row.task), outcome)) return false;
   return sameOutcome(joinOutcomes(row.outcome, outcome), row.outcome);
 }
+
+const isDue = (row: OutboxRow, context: Context, branch: string): boolean =>
+  isOurs(row, context.worktree, branch) || isOrphan(row, context);
 
 const isOurs = (row: OutboxRow, worktree: string, branch: string): boolean =>
   row.target_worktree === worktree && row.target_branch === branch;

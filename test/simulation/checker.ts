@@ -64,6 +64,8 @@ export interface Call {
   absent: { readonly task_id: string; readonly need: string }[];
   /** The answer that its caller got. */
   answer: unknown;
+  /** Folders of worktrees that were made again while it ran: it may have seen that there was none. */
+  readonly returned: string[];
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: requests and results of every method of the store.
@@ -456,18 +458,28 @@ export class Checker {
     for (const key of before.outcomes.keys())
       this.#never("L6", "an outcome vanishes", !after.outcomes.has(key), () => `The outcome of ${key} vanished.`);
     if (method !== "finish" || result.kind !== "finished") return;
-    for (const [i, step] of request.steps.entries()) {
-      const one = result.finished[i];
-      const key = keyText(step.key.task_id, step.key.created_at);
-      if (!applied.includes(one)) {
-        // The answer to an idempotency key is given again word for word.
+    const answered = new Set(result.finished.map((one: Json) => keyText(one.key.task_id, one.key.created_at)));
+    this.#never(
+      "L6",
+      "a step is left out",
+      applied.length > 0 &&
+        !request.steps.every((step: Json) => answered.has(keyText(step.key.task_id, step.key.created_at))),
+      () => "Of several tasks that one call finishes some were left out.",
+    );
+    for (const one of result.finished) {
+      const key = keyText(one.key.task_id, one.key.created_at);
+      const step = request.steps.find((asked: Json) => keyText(asked.key.task_id, asked.key.created_at) === key);
+      if (step === undefined || !applied.includes(one)) {
+        // The answer to an idempotency key is given again word for word, also where another branch is checked out meanwhile, whose task of
+        // this id is another one.
+        const { change } = request.steps[0];
         const isRepeat =
-          one.already || (call.idempotency_key !== undefined && call.applied.includes(`${step.change} ${key}`));
+          one.already || (call.idempotency_key !== undefined && call.applied.includes(`${change} ${key}`));
         this.#never(
           "L6",
           "what is answered as done changes nothing",
           !isRepeat,
-          () => `${step.change} of ${key} was answered as done and changed nothing.`,
+          () => `${change} of ${key} was answered as done and changed nothing.`,
         );
         continue;
       }
@@ -618,7 +630,7 @@ export class Checker {
         this.#never(
           "T2",
           "a row of a living worktree is taken over",
-          owner !== undefined && !owner.gone,
+          owner !== undefined && !owner.gone && !call.returned.includes(owner.root),
           () => "A row of a worktree that is there was taken over.",
         );
         const outcome = outcomeOfRow(row);

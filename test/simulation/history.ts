@@ -389,7 +389,7 @@ class History {
       },
       idempotency_key: !this.#quiet && this.#random.below(4) === 0 ? `k${this.#calls}` : undefined,
       session: this.#random.below(8) === 0 ? "s2" : "s1",
-      ...{ looked: undefined, unproven: [], applied: [], granted: [], absent: [], answer: undefined },
+      ...{ looked: undefined, unproven: [], applied: [], granted: [], absent: [], answer: undefined, returned: [] },
     };
     for (;;) {
       while (this.#losing && fiber !== undefined) await this.#scheduler.point(fiber);
@@ -791,16 +791,21 @@ class History {
     this.#kill(fiber, `before ${fiber.at}`);
   }
 
+  #jump(by: number): void {
+    // Who loses the runtime and the time of day at once has nothing left that knows the last token (L2).
+    if (by < 0 && this.#runtimesLost > 0 && !this.#checker.knowsRuntime) return;
+    this.#world.clock.advance(by);
+    this.#fault(by < 0 ? "clock backward" : "clock forward");
+    this.#say(`the clock jumps by ${by} ms`);
+  }
+
   async #between(): Promise<void> {
     await this.#deliver();
     const { clock } = this.#world;
     clock.advance(this.#random.pick([0, 0, 0, 1, 7, 60, 400, 1500]));
     if (this.#losing && this.#running.size === 0) await this.#loseRuntime();
     if (this.#chance(this.#faults.clock)) {
-      const jump = this.#random.pick([-3_600_000, -5000, -700, 86_400_000, 60_000, 6000]);
-      clock.advance(jump);
-      this.#fault(jump < 0 ? "clock backward" : "clock forward");
-      this.#say(`the clock jumps by ${jump} ms`);
+      this.#jump(this.#random.pick([-3_600_000, -5000, -700, 86_400_000, 60_000, 6000]));
     }
     if (this.#random.below(200) < this.#faults.crash && this.#fiber !== undefined && !this.#fiber.done)
       await this.#pause(this.#fiber);
@@ -893,6 +898,7 @@ class History {
     if (worktree.gone) {
       this.#fault("worktree made again");
       this.#world.makeAgain(worktree);
+      for (const call of this.#running.values()) call.returned.push(worktree.root);
       return;
     }
     for (const agent of this.#agents)
@@ -987,7 +993,7 @@ class History {
     const call: Call = {
       ...{ id: 0, agent_id: agent.agent_id, command, input, worktree },
       ...{ attempts: 1, runtime: 0, idempotency_key: undefined, session: "s1", looked: undefined },
-      ...{ unproven: [], applied: [], granted: [], absent: [], answer: undefined },
+      ...{ unproven: [], applied: [], granted: [], absent: [], answer: undefined, returned: [] },
     };
     const fiber = this.#fiber;
     this.#fiber = undefined;

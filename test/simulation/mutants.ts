@@ -538,13 +538,14 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "commands/task/finishing.ts",
-        find: "  if (fresh.length === 0) return;",
-        replace: "  if (fresh.length >= 0) return;",
+        find: "    if (fresh.length === 0) return;",
+        replace: "    if (fresh.length >= 0) return;",
       },
       {
         file: "commands/outcome.ts",
-        find: "(await runtime.outbox()).filter(isDue)",
-        replace: "(await runtime.outbox()).filter((row) => row.at < context.clock.now() - 1 && isDue(row))",
+        find: "(await runtime.outbox()).filter((row) => isDue(row, context, branch))",
+        replace:
+          "(await runtime.outbox()).filter((row) => row.at < context.clock.now() - 1 && isDue(row, context, branch))",
       },
     ],
   },

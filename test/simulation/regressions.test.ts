@@ -6,6 +6,7 @@ import type { AnyCommand } from "../../src/commands/command.ts";
 import type { Context } from "../../src/commands/context.ts";
 import { execute } from "../../src/commands/execute.ts";
 import { REGISTRY } from "../../src/commands/registry.ts";
+import { LodestarError } from "../../src/core/errors.ts";
 import type { RuntimeStore } from "../../src/runtime/store.ts";
 import { openContext } from "../../src/wire.ts";
 import { SeededRandom } from "../support/clock.ts";
@@ -120,6 +121,30 @@ test("L6, T2: what was decided by one branch's spec is not recorded for another 
     const again = await call(world, worktree, "task.done", { task_id: "B" });
     expect(again).toMatchObject({ ok: true, data: { status: "done" }, warnings: [] });
     expect(readTasks(readFileSync(worktree.spec, "utf8")).get("B")?.outcome.rank).toBe(1);
+  }));
+
+test("L6, T2: a `done` that is called again after its process died is not answered before the spec holds it", () =>
+  inWorld(async (world, worktree) => {
+    // The process dies between the runtime's commit and the save.
+    const dying = withStep("finish", (store) => async (request) => {
+      await store.finish(request);
+      throw new Error("the process is gone");
+    });
+    const died = await call(world, worktree, "task.done", { task_id: "A" }, dying);
+    expect(died).toMatchObject({ error: { code: "INTERNAL" } });
+    // Whoever has the lock when the second call has given it back keeps it from writing what others have left.
+    const others = (context: Context): Context =>
+      but(
+        context,
+        "spec",
+        but(context.spec, "locked", (body, patience) => {
+          if (patience === 0) throw new LodestarError("BUSY", "Another process writes the spec.");
+          return context.spec.locked(body, patience);
+        }),
+      );
+    const again = await call(world, worktree, "task.done", { task_id: "A" }, others);
+    expect(again).toMatchObject({ ok: true, data: { status: "done", already: true }, warnings: [] });
+    expect(readTasks(readFileSync(worktree.spec, "utf8")).get("A")?.outcome.rank).toBe(1);
   }));
 
 test("T2, T3: deleting work that was verified elsewhere says so in the spec, and no later command writes it again", () =>

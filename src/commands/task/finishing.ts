@@ -16,7 +16,7 @@ import type { SpecSession } from "../../spec/plane.ts";
 import type { Standing } from "../../spec/schedule.ts";
 import type { Context } from "../context.ts";
 import { type Look, look, lookWith, requireTask } from "../look.ts";
-import { effectiveTask, isHeld, outcomeEdit } from "../outcome.ts";
+import { effectiveTask, isHeld, outcomeEdit, writeDue } from "../outcome.ts";
 import { allOrNone, obstacleError, refusalError } from "../refused.ts";
 import { isSpecTrouble, leaseFromRuntime, stepKey } from "./lease-call.ts";
 
@@ -213,8 +213,10 @@ async function writeSpec(
   change: Change,
 ): Promise<void> {
   const fresh = finished.filter((each) => each.outbox_id !== undefined);
-  if (fresh.length === 0) return;
   try {
+    // Who recorded it may have died before the save: it is not answered as done before the spec holds it (L6).
+    if (fresh.length < finished.length) await writeDue(context, session, runtime, context.branch());
+    if (fresh.length === 0) return;
     // Another branch may have been checked out since the commit: the rows then wait for theirs (T2).
     const isHere = ({ outcome }: Finished): boolean => outcome.branch === context.branch();
     await session.save((index) =>
