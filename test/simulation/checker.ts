@@ -1056,6 +1056,11 @@ export class Checker {
     return first - 1;
   }
 
+  /** How many outcomes wait for a spec. */
+  async waiting(): Promise<number> {
+    return (await this.snapshot()).outbox.size;
+  }
+
   /** True when an outcome may be waiting for this branch in this worktree. */
   async waitsFor(worktree: Worktree, branch: string): Promise<boolean> {
     return [...(await this.snapshot()).outbox.values()].some((row) => {

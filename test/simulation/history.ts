@@ -1019,6 +1019,18 @@ class History {
     this.#quiet = true;
     this.#fiber = undefined;
     for (const worktree of this.#world.worktrees) if (!worktree.gone) await this.#joinIn(worktree);
+    // A verification waits for the work that it verifies, which may be another worktree's to write.
+    for (let before = Number.POSITIVE_INFINITY, now = await this.#checker.waiting(); now < before; ) {
+      before = now;
+      await this.#visitBranches();
+      now = await this.#checker.waiting();
+    }
+    await this.#audit();
+    this.#guard(() => this.#checker.foreignKept(this.#runtime.foreign.put, this.#runtime.foreign.found()));
+    await this.#guarding(() => this.#checker.finish());
+  }
+
+  async #visitBranches(): Promise<void> {
     for (const worktree of this.#world.worktrees) {
       if (worktree.gone) continue;
       for (const branch of BRANCHES) {
@@ -1031,9 +1043,6 @@ class History {
         await this.#guarding(() => this.#checker.healed(worktree));
       }
     }
-    await this.#audit();
-    this.#guard(() => this.#checker.foreignKept(this.#runtime.foreign.put, this.#runtime.foreign.found()));
-    await this.#guarding(() => this.#checker.finish());
   }
 }
 

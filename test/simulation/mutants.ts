@@ -453,7 +453,11 @@ export const MUTANTS: readonly Mutant[] = [
     row: 18,
     breaks: ["L9"],
     edits: [
-      { file: "commands/task/taking.ts", find: "  if (fresh.length === 0 ||", replace: "  if (fresh.length >= 0 ||" },
+      {
+        file: "commands/task/taking.ts",
+        find: "  if (fresh.length === 0) return false;",
+        replace: "  if (fresh.length >= 0) return false;",
+      },
     ],
   },
   {

@@ -25,6 +25,9 @@ tasks:
     created_at: 2026-01-01T00:00:00.000Z
 `;
 
+/** Calls do not draw the same ids. */
+let seed = 3;
+
 async function call(
   world: World,
   worktree: Worktree,
@@ -39,7 +42,7 @@ async function call(
       agent: "A1",
       interactive: false,
       clock: world.clock,
-      random: new SeededRandom(3),
+      random: new SeededRandom(seed++),
     },
   });
   try {
@@ -145,6 +148,22 @@ test("L6, T2: a `done` that is called again after its process died is not answer
     const again = await call(world, worktree, "task.done", { task_id: "A" }, others);
     expect(again).toMatchObject({ ok: true, data: { status: "done", already: true }, warnings: [] });
     expect(readTasks(readFileSync(worktree.spec, "utf8")).get("A")?.outcome.rank).toBe(1);
+  }));
+
+test("L9: a lease that runs out between the look and the grant is not granted anew for what can no longer be claimed", () =>
+  inWorld(async (world, worktree) => {
+    await call(world, worktree, "task.claim", { task_ids: ["A"], ttl: "2s" });
+    worktree.text = worktree.text.replace("status: ready", "status: blocked");
+    writeFileSync(worktree.spec, worktree.text);
+    const late = withStep("claim", (store) => async (request) => {
+      world.clock.advance(3000);
+      return store.claim(request);
+    });
+    // While it is held a claim is a retry, whatever became of the task.
+    expect(await call(world, worktree, "task.claim", { task_ids: ["A"], ttl: "2s" })).toMatchObject({ ok: true });
+    const answer = await call(world, worktree, "task.claim", { task_ids: ["A"], ttl: "2s" }, late);
+    expect(answer).toMatchObject({ ok: false, error: { code: "NOT_CLAIMABLE" } });
+    expect(await call(world, worktree, "status", {})).toMatchObject({ data: { agents: { active_leases: 0 } } });
   }));
 
 test("T2, T3: deleting work that was verified elsewhere says so in the spec, and no later command writes it again", () =>

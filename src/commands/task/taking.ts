@@ -83,12 +83,12 @@ export async function takeThese(
   const runtime = await context.runtime();
   for (let round = 0; round < ROUNDS; round += 1) {
     const seen = await look(context, "write", taking.agent_id);
-    const { standings, candidates } = await candidatesOf(context, seen, ids, taking);
+    const { standings, candidates, held } = await candidatesOf(context, seen, ids, taking);
     fault("before-grant");
     const result = await runtime.claim(request(context, seen, taking, candidates, { take: "all", resume: false }));
     switch (result.kind) {
       case "granted": {
-        if (await isOvertaken(context, seen, result.grants, taking)) continue;
+        if (await isOvertaken(context, seen, result.grants, taking, held)) continue;
         giveBackIfUnwanted(context, result.grants);
         for (const standing of standings) warnOfAbsent(context, seen, standing);
         return result.grants.map((grant) => taken(context, seen, grant));
@@ -130,12 +130,11 @@ async function candidatesOf(context: Context, seen: Look, ids: readonly string[]
     }
   }
   allOrNone(failures, ids.length);
+  const held = new Set(standings.filter((each) => isHeldHere(context, seen, each, taking)).map(({ task }) => task.id));
   const candidates = standings.map((standing) =>
-    isHeldHere(context, seen, standing, taking)
-      ? { ...candidate(seen, standing), basis: [] }
-      : candidate(seen, standing),
+    held.has(standing.task.id) ? { ...candidate(seen, standing), basis: [] } : candidate(seen, standing),
   );
-  return { standings, candidates };
+  return { standings, candidates, held };
 }
 
 /** A claim of what this agent already holds in this session is a retry, whatever became of the task meanwhile (L4). */
@@ -170,11 +169,21 @@ function obstacleTo(seen: Look, standing: Standing<RecordedOutcome>, taking: Tak
 
 /**
  * L9: after the grant the spec's key is compared once more. If somebody changed the spec meanwhile and the task is no longer claimable,
- * the lease is given back, and the caller looks again.
+ * the lease is given back, and the caller looks again. So it is for a task that was asked for as one that the agent holds, and whose lease
+ * ran out before the grant.
+ *
+ * @param held ids of tasks that nobody has asked whether they can be claimed.
  */
-async function isOvertaken(context: Context, seen: Look, grants: readonly Grant[], taking: Taking): Promise<boolean> {
+async function isOvertaken(
+  context: Context,
+  seen: Look,
+  grants: readonly Grant[],
+  taking: Taking,
+  held: ReadonlySet<string> = new Set(),
+): Promise<boolean> {
   const fresh = grants.filter((grant) => !grant.already);
-  if (fresh.length === 0 || context.spec.key() === seen.header.key) return false;
+  if (fresh.length === 0) return false;
+  if (context.spec.key() === seen.header.key && !fresh.some(({ lease }) => held.has(lease.task_id))) return false;
   const now = await look(context, "write", taking.agent_id);
   const still = fresh.every(({ lease }) => {
     const standing = now.schedule.standing(lease.task_id);
