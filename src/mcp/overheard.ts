@@ -4,6 +4,7 @@ import type { JSONRPCMessage, Transport } from "@modelcontextprotocol/server";
 export class Overheard implements Transport {
   readonly #wire: Transport;
   readonly #hear: (message: JSONRPCMessage) => Promise<void> | undefined;
+  readonly #over = Promise.withResolvers<void>();
   /** The last message that waits for one that is being heard. */
   #waiting: Promise<void> | undefined;
   onclose?: () => void;
@@ -15,8 +16,16 @@ export class Overheard implements Transport {
     this.#hear = hear;
   }
 
+  /** Fulfilled when no more comes or goes over the wire, whichever side has seen to that. */
+  get over(): Promise<void> {
+    return this.#over.promise;
+  }
+
   start(): Promise<void> {
-    this.#wire.onclose = () => this.onclose?.();
+    this.#wire.onclose = () => {
+      this.#over.resolve();
+      this.onclose?.();
+    };
     this.#wire.onerror = (error) => this.onerror?.(error);
     this.#wire.onmessage = (message, extra) => {
       const heard = this.#hear(message);

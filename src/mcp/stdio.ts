@@ -14,8 +14,9 @@ export async function serveStdio(house: House): Promise<void> {
   const session = newSession(undefined);
   const watch = new Watch(house);
   const wire = new StdioServerTransport(house.stdin, house.stdout, { maxBufferSize: MOST_BYTES });
+  const transport = new Overheard(wire, (message) => hear(house, watch, session, message));
   const handle = connect(() => serverOf(house, watch, session, () => undefined), {
-    transport: new Overheard(wire, (message) => hear(house, watch, session, message)),
+    transport,
     onerror: (error) => house.log({ event: "failed", message: error.message }),
   });
   await new Promise<void>((resolve) => {
@@ -24,6 +25,8 @@ export async function serveStdio(house: House): Promise<void> {
     house.stdin.once("error", () => resolve());
     house.stop.addEventListener("abort", () => resolve(), { once: true });
     if (house.stop.aborted) resolve();
+    // Nobody reads the answers, or a message is larger than any: then standard input is no longer read, and its end is not seen.
+    transport.over.then(resolve);
   });
   watch.leave(session);
   await handle.close();

@@ -253,6 +253,33 @@ test("lines that are no messages end nothing, and standard output carries the pr
   for (const id of [2, 3]) expect(answers.find((answer) => answer.id === id)).toHaveProperty("error");
 });
 
+test("the server ends when a message is larger than any, and when nobody reads its answers: it does not stay, deaf", async () => {
+  using here = await fleet();
+  for (const [what, reason] of [
+    ["large", "exceeded maximum size"],
+    ["unread", ""],
+  ] as const) {
+    const child = Bun.spawn([binary(), "mcp", "serve"], {
+      cwd: here.path,
+      env: here.environment(),
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    try {
+      if (what === "unread") await child.stdout.cancel();
+      const ping = `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"${"x".repeat(what === "large" ? 17 << 20 : 1)}"}}\n`;
+      // The other end may be gone before all of it is written.
+      Promise.resolve(child.stdin.write(ping)).catch(() => {});
+      Promise.resolve(child.stdin.flush()).catch(() => {});
+      expect(await Promise.race([child.exited, Bun.sleep(20_000).then(() => "still there")])).toBe(0);
+      expect(await new Response(child.stderr).text()).toContain(reason);
+    } finally {
+      child.kill("SIGKILL");
+    }
+  }
+});
+
 function isAlive(pid: number | undefined): boolean {
   try {
     return pid !== undefined && process.kill(pid, 0);
