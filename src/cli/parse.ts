@@ -296,9 +296,6 @@ function readValue(command: AnyCommand, field: Field, text: string, option: stri
       throw fail("takes no value");
     case "duration":
       if (field.name === "ttl") parseTtl(text);
-      else if (check(field.schema, text).length > 0) {
-        throw fail(`must be a duration such as 90s, 15m or 1h30m, not "${text}"`);
-      }
       break;
     case "text":
       if (text === "" && field.many && !mayBeEmpty(field)) throw fail("must not be empty");

@@ -1,5 +1,6 @@
 import { check, type Issue } from "../core/check.ts";
 import { CODES, LodestarError } from "../core/errors.ts";
+import { parseTtl } from "../core/time.ts";
 import type { Shown } from "../core/view.ts";
 import { DamagedIndex } from "../spec/damaged-index.ts";
 import type { AnyCommand, NextAction } from "./command.ts";
@@ -28,6 +29,8 @@ export interface Answer {
 export async function execute(command: AnyCommand, input: Record<string, unknown>, context: Context): Promise<Answer> {
   try {
     const issues = check(command.input, input);
+    // How long a lease may last has a code of its own, whichever face it came from.
+    if (issues.some(({ path }) => path[0] === "ttl") && typeof input.ttl === "string") parseTtl(input.ttl);
     if (issues.length > 0) throw usageError(command, issues);
     requirePlace(command, context);
     context.begin(command, input);

@@ -3,6 +3,8 @@
  * checker would cost more at start-up than a whole call may; a test holds this one against a real validator.
  */
 
+import { DURATION_PATTERN } from "./time.ts";
+
 /** The keywords that we use. */
 interface Node {
   readonly type?: string;
@@ -127,7 +129,11 @@ function checkText(node: Node, value: string, fail: (message: string) => void): 
   if (maxLength !== undefined && value.length > maxLength && lengthOf(value) > maxLength)
     fail(`is longer than ${maxLength} characters`);
   if (node.pattern !== undefined && !matches(node.pattern, value))
-    fail(`is not written as it must be: ${describe(value)}`);
+    fail(
+      node.pattern === DURATION_PATTERN
+        ? `must be a duration such as 90s, 15m or 1h30m, not ${describe(value).replace("the text ", "")}`
+        : `is not written as it must be: ${describe(value)}`,
+    );
 }
 
 function checkNumber(node: Node, value: number, fail: (message: string) => void): void {

@@ -100,6 +100,11 @@ export async function callTool(
   return resultOf(answer, house.tools);
 }
 
+/** What to do in words of the command line, said in those of the tools. */
+const HINTS: Readonly<Partial<Record<string, string>>> = {
+  AGENT_REQUIRED: "Call agent_join once in this session, or give agent_id.",
+};
+
 /** The envelope in MCP's terms: `data` is the structured content, and the text for clients that read only texts. */
 function resultOf(answer: Answer, tools: readonly Tool[]): CallToolResult {
   const notes = answer.warnings.map((warning) => `Warning: ${warning}`);
@@ -113,6 +118,8 @@ function resultOf(answer: Answer, tools: readonly Tool[]): CallToolResult {
       text,
     }));
   if (answer.ok) return { content: content(answer.data), structuredContent: answer.data as Record<string, unknown> };
-  const failure = { error: answer.error, data: answer.data };
+  const hint = HINTS[answer.error?.code ?? ""];
+  const error = hint === undefined ? answer.error : { ...answer.error, hint };
+  const failure = { error, data: answer.data };
   return { content: content(failure), structuredContent: failure as unknown as Record<string, unknown>, isError: true };
 }

@@ -41,6 +41,12 @@ test("structured content is the envelope's data, for answers and for refusals", 
   const told = await here.refused("ALREADY_CLAIMED", "task claim A --agent ALICE");
   expect(error).toEqual(told);
   expect(error).toMatchObject({ retriable: true, hint: expect.stringContaining(" ") });
+  for (const ttl of ["soon", "0s", "8d"])
+    expect(await agent.refused("INVALID_TTL", "task_claim", { task_ids: ["B"], ttl, agent_id: "ALICE" })).toEqual(
+      await here.refused("INVALID_TTL", `task claim B --ttl ${ttl} --agent ALICE`),
+    );
+  const { message } = await agent.refused("USAGE", "task_next", { wait: "soon" });
+  expect(message).toBe('task.next: wait must be a duration such as 90s, 15m or 1h30m, not "soon".');
 });
 
 test("a session is the agent that joined in it, or that the environment names, or that an argument names", async () => {
@@ -58,7 +64,8 @@ test("a session is the agent that joined in it, or that the environment names, o
   expect(await named.ok("task_claim", { task_ids: ["C"], agent_id: "OTHER" })).toMatchObject({ agent_id: "OTHER" });
   expect(await named.ok("task_list", { mine: true })).toMatchObject({ tasks: [{ id: "B" }] });
   await using nobody = await stdioClient(here);
-  await nobody.refused("AGENT_REQUIRED", "task_next", { claim: true });
+  const { hint } = await nobody.refused("AGENT_REQUIRED", "task_next", { claim: true });
+  expect(hint).toBe("Call agent_join once in this session, or give agent_id.");
 });
 
 test("a waiting call that is cancelled leaves no lease, no ticket, and the server goes on", async () => {
