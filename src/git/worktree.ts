@@ -32,7 +32,8 @@ function kindOf(path: string): Stats | "nowhere" | undefined {
   }
 }
 
-function isFolder(path: string): boolean {
+/** True for a folder, and a link to one; false for what leads nowhere. */
+export function isFolder(path: string): boolean {
   const kind = kindOf(path);
   return typeof kind === "object" && kind.isDirectory();
 }

@@ -186,6 +186,7 @@ test.each([
   [".claude", (here: Fleet) => symlinkSync("../home", join(here.path, ".claude"))],
   ["CLAUDE.md", (here: Fleet) => symlinkSync("/etc/hostname", join(here.path, "CLAUDE.md"))],
   ["a link to nothing", (here: Fleet) => symlinkSync("../nothing", join(here.path, "CLAUDE.md"))],
+  ["a file where a folder is needed", (here: Fleet) => writeFileSync(join(here.path, ".claude"), "mine")],
   ["a folder in its place", (here: Fleet) => mkdirSync(join(here.path, "CLAUDE.md"))],
   [
     "bytes that are no text",
@@ -253,6 +254,31 @@ test("when the second file cannot be written the first is as it was", async () =
   ];
   expect(() => writeTogether(rewrites, random)).toThrow();
   expect(tree(here.path)).toEqual(before);
+});
+
+test("a file that somebody has changed since it was read is not overwritten, and those before it are put back", async () => {
+  using here = await fleet();
+  const { writeTogether } = await import("../../src/commands/setup/write-files.ts");
+  const [first, second] = [join(here.path, "one"), join(here.path, "two")];
+  writeFileSync(first, "before");
+  writeFileSync(second, "of this moment");
+  const random = { bytes: (count: number) => crypto.getRandomValues(new Uint8Array(count)) };
+  const before = tree(here.path);
+  const rewrites = [
+    { path: first, before: "before", after: "after" },
+    { path: second, before: "as it was read", after: "after" },
+  ];
+  expect(() => writeTogether(rewrites, random)).toThrow(`${second} has just been changed`);
+  expect(tree(here.path)).toEqual(before);
+});
+
+test("--global says so when HOME is no home", async () => {
+  using here = await fleet();
+  for (const home of [join(here.base, "gone"), "home"]) {
+    const { json } = await here.call("setup claude --global", { env: { HOME: home } });
+    expect(json.error).toMatchObject({ code: "USAGE", message: expect.stringContaining(`"${home}" is no folder`) });
+  }
+  expect(readdirSync(here.base)).not.toContain("gone");
 });
 
 test("--global writes in the home and not in the repository; without it the home is not touched", async () => {

@@ -1,14 +1,15 @@
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { LodestarError } from "../../core/errors.ts";
 import { Flag, List, OneOf, Optional, Shape, Text } from "../../core/schema.ts";
 import { line, list, text } from "../../core/view.ts";
 import { isThere, readPlainBytes } from "../../git/plain-file.ts";
+import { isFolder } from "../../git/worktree.ts";
 import { command } from "../command.ts";
 import type { Context } from "../context.ts";
 import { NotEditable } from "../repo/json-edit.ts";
 import type { Part } from "./parts.ts";
 import { IN_HOME, IN_REPOSITORY, TOOLS, type Tool } from "./tools.ts";
-import { isWithin, type Rewrite, removeEmptyFolders, writeTogether } from "./write-files.ts";
+import { inTheWay, isWithin, type Rewrite, removeEmptyFolders, writeTogether } from "./write-files.ts";
 
 export default command({
   name: "setup",
@@ -110,14 +111,20 @@ function partsOf(tool: Tool, global: boolean, { env, place }: Context): { root: 
   if (parts === undefined)
     throw new LodestarError("USAGE", `${tool} has no files in your home that can be set up; leave out --global.`);
   if (home === undefined) throw new LodestarError("USAGE", "--global needs to know your home: HOME is not set.");
+  if (!isAbsolute(home) || !isFolder(home))
+    throw new LodestarError("USAGE", `--global needs to know your home: ${JSON.stringify(home)} is no folder.`, {
+      hint: "Set HOME to the whole path of your home.",
+    });
   return { root: home, parts };
 }
 
-/** @throws LodestarError `PATH_NOT_FOUND` when the file leads out of the root or cannot be read as text. */
+/** @throws LodestarError `PATH_NOT_FOUND` when the file leads out of the root, cannot be there, or cannot be read as text. */
 function placeOf(part: Part, root: string): { path: string; name: string; before: string | undefined } {
   const name = part.instead !== undefined && isThere(join(root, part.instead)) ? part.instead : part.path;
   const path = join(root, name);
-  if (!isWithin(root, path)) throw unusable(path, `leads out of ${root}`);
+  if (!isWithin(root, path)) throw unusable(path, `leads nowhere, or out of ${root}`);
+  const other = inTheWay(path);
+  if (other !== undefined) throw unusable(path, `cannot be there: ${other} is no folder`);
   const bytes = readPlainBytes(path);
   if (bytes === undefined && isThere(path)) throw unusable(path, "is no file that can be read");
   const before = bytes?.toString("utf8");

@@ -1,9 +1,10 @@
 import { chmodSync, mkdirSync, realpathSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { unwritable } from "../../core/errors.ts";
+import { LodestarError, unwritable } from "../../core/errors.ts";
 import { type Random, randomDigits } from "../../core/ids.ts";
 import { insist } from "../../core/platform.ts";
-import { isThere, staysInside } from "../../git/plain-file.ts";
+import { isThere, readPlain, staysInside } from "../../git/plain-file.ts";
+import { isFolder } from "../../git/worktree.ts";
 
 /** A file as it is and as it is to be; `undefined`: none. */
 export interface Rewrite {
@@ -12,22 +13,34 @@ export interface Rewrite {
   readonly after: string | undefined;
 }
 
-/** Whether a file may be written: it, and the folders that would be made for it, lie inside of `root` with all links followed. */
-export function isWithin(root: string, path: string): boolean {
+/** The nearest folder of a path that is there, or what stands in its place. */
+function nearest(path: string): string {
   let there = dirname(path);
   while (!isThere(there) && dirname(there) !== there) there = dirname(there);
-  return staysInside(root, there) && staysInside(root, path);
+  return there;
+}
+
+/** Whether a file may be written: it, and the folders that would be made for it, lie inside of `root` with all links followed. */
+export const isWithin = (root: string, path: string): boolean =>
+  staysInside(root, nearest(path)) && staysInside(root, path);
+
+/** What stands where a folder of the path would have to be. */
+export function inTheWay(path: string): string | undefined {
+  const there = nearest(path);
+  return isFolder(there) ? undefined : there;
 }
 
 /**
  * Writes files, all or none: each is written beside its place first, then they are renamed into place; when one cannot be, those that
- * were are put back. (Not by replacing one after another: a disk that is full at the second would have no room to put the first back.) A reader never sees half a file; mode and links are kept.
+ * were are put back. A file that is no longer as it was read is somebody's work of this moment: it is not overwritten. (Not by replacing one after another: a disk that is full at the second would have no room to put the first back.) A reader never sees half a file; mode and links are kept.
  */
 export function writeTogether(rewrites: readonly Rewrite[], random: Random): void {
   const staged: { readonly rewrite: Rewrite; readonly target: string; readonly temp: string }[] = [];
   const done: typeof staged = [];
+  let at = "";
   try {
     for (const rewrite of rewrites) {
+      at = rewrite.path;
       if (rewrite.before === undefined) mkdirSync(dirname(rewrite.path), { recursive: true });
       const target = isThere(rewrite.path) ? realpathSync(rewrite.path) : rewrite.path;
       const temp = `${target}.lodestar-${randomDigits(random, 8)}.tmp`;
@@ -37,6 +50,11 @@ export function writeTogether(rewrites: readonly Rewrite[], random: Random): voi
       if (rewrite.before !== undefined) chmodSync(temp, statSync(target).mode & 0o7777);
     }
     for (const each of staged) {
+      at = each.rewrite.path;
+      if (readPlain(at) !== each.rewrite.before)
+        throw new LodestarError("BUSY", `${at} has just been changed by somebody else; nothing was written`, {
+          details: { path: at },
+        });
       insist(() => (each.rewrite.after === undefined ? rmSync(each.rewrite.path) : renameSync(each.temp, each.target)));
       done.push(each);
     }
@@ -45,7 +63,7 @@ export function writeTogether(rewrites: readonly Rewrite[], random: Random): voi
       if (rewrite.before === undefined) rmSync(target, { force: true });
       else writeFileSync(target, rewrite.before);
     }
-    throw unwritable(staged.at(-1)?.rewrite.path ?? "", cause);
+    throw unwritable(at, cause);
   } finally {
     for (const { temp } of staged) rmSync(temp, { force: true });
   }
