@@ -530,3 +530,18 @@ test("a line that was written after Codex's table, and belongs to it, is not lef
   await here.ok("setup codex --remove");
   expect(readFileSync(path, "utf8")).toBe("[tui]\ntheme = 'x'\n\n[history]\npersistence = \"none\"\n");
 });
+
+test("a table of Codex's server that somebody has added is not left without the server", async () => {
+  using here = await fleet();
+  await here.ok("setup codex");
+  const path = join(here.path, ".codex/config.toml");
+  const alone = readFileSync(path, "utf8");
+  writeFileSync(path, `${alone}\n[mcp_servers.lodestar.env]\nLODESTAR_AGENT = "ADA"\n`);
+  const before = tree(here.path);
+  const error = await here.refused("USAGE", "setup codex --remove");
+  expect(error.message).toContain("more of mcp_servers.lodestar stands outside");
+  expect(tree(here.path)).toEqual(before);
+  writeFileSync(path, alone);
+  await here.ok("setup codex --remove");
+  expect(existsSync(path)).toBe(false);
+});

@@ -178,10 +178,14 @@ export function toml(path: string, what: string, table: string, earlier: readonl
     const there = blockIn(text);
     if (there === undefined) return text;
     const after = cut(text, there);
-    if (after !== undefined && !Bun.deepEquals(readToml(after).rest, readToml(text).rest))
+    const left = readToml(after ?? "");
+    if (!Bun.deepEquals(left.rest, readToml(text).rest))
       throw new NotEditable(
         "what stands after Lodestar's table belongs to it, and would belong to another one without it",
       );
+    // A server without a command: the tool would not start any more.
+    if (left.hasServer)
+      throw new NotEditable("more of mcp_servers.lodestar stands outside of what `setup` has put; take that out first");
     return after;
   };
   return { path, what, state, put, take };
