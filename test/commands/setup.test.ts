@@ -531,6 +531,29 @@ test("a line that was written after Codex's table, and belongs to it, is not lef
   expect(readFileSync(path, "utf8")).toBe("[tui]\ntheme = 'x'\n\n[history]\npersistence = \"none\"\n");
 });
 
+test.each([
+  ["init", "AGENTS.md", "kept up to date by `lodestar init`; write outside these markers"],
+  [
+    "setup claude",
+    "CLAUDE.md",
+    "put here by `lodestar setup claude`, taken out with `--remove`; write outside these markers",
+  ],
+])(
+  "%s: what stands after a section whose end somebody has taken away is not taken for a part of it",
+  async (line, path, mark) => {
+    using here = await fleet();
+    const mine = `# Mine\n\n<!-- lodestar:begin (${mark}) -->\n## Working with Lodestar\n\n## My notes\n`;
+    here.write(path, mine);
+    for (let time = 0; time < 3; time++) await here.ok(line);
+    const text = readFileSync(join(here.path, path), "utf8");
+    expect(text).toStartWith(mine);
+    expect(text.match(/lodestar:end/g)).toHaveLength(1);
+    if (line === "init") return;
+    await here.ok(`${line} --remove`);
+    expect(readFileSync(join(here.path, path), "utf8")).toBe(mine);
+  },
+);
+
 test("a table of Codex's server that somebody has added is not left without the server", async () => {
   using here = await fleet();
   await here.ok("setup codex");

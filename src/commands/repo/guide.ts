@@ -2,7 +2,8 @@ import { append, cut } from "./append.ts";
 
 const KEPT_BY_INIT = "kept up to date by `lodestar init`; write outside these markers";
 const END = "<!-- lodestar:end -->";
-const MARKED = /<!-- lodestar:begin[^\n]*-->[\s\S]*?<!-- lodestar:end -->/;
+/** From a beginning to its end. A beginning that has lost its end is none: what comes after it is somebody's, up to the next one. */
+const MARKED = /<!-- lodestar:begin[^\n]*-->(?:(?!<!-- lodestar:begin)[\s\S])*?<!-- lodestar:end -->/;
 
 /**
  * What an agent needs to know to work here, in under 40 lines.

@@ -136,7 +136,7 @@ export function rule(path: string, what: string, tool: string, head: string): Pa
   };
 }
 
-const MARKED = /# lodestar:begin \(put here[^\n]*\n[\s\S]*?# lodestar:end/;
+const MARKED = /# lodestar:begin \(put here[^\n]*\n(?:(?!# lodestar:begin)[\s\S])*?# lodestar:end/;
 
 /** The tables of `mcp_servers`, and all that is not Lodestar's. @throws NotEditable */
 function readToml(text: string): { readonly hasServer: boolean; readonly rest: object } {
