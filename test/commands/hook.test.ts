@@ -1,7 +1,7 @@
 /** The hooks of coding agents on the compiled program, with the JSON that those tools send: what they do, and that they never stand in the way. */
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Fleet, fleet, words } from "../support/fleet.ts";
 import { binary, type Ran } from "../support/sandbox.ts";
@@ -64,6 +64,9 @@ test("session-start joins one agent for the session and prints the brief in unde
   expect(first.stdout).toContain("C P100");
   expect((await start()).stdout).toBe(first.stdout);
   expect(readFileSync(env, "utf8")).toBe(`export LODESTAR_AGENT=${agent}\n`);
+  writeFileSync(env, "export OTHER=1");
+  await start();
+  expect(readFileSync(env, "utf8")).toBe(`export OTHER=1\nexport LODESTAR_AGENT=${agent}\n`);
   const { agents } = await here.ok("agent list");
   expect(agents.map((each: { agent_id: string }) => each.agent_id).sort()).toEqual([agent, "ADA", "BEN"].sort());
   const ada = await hook(here, "session-start", said(here, "SessionStart"), ADA);

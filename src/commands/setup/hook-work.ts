@@ -149,7 +149,9 @@ function handOn(agent_id: string, context: Context): void {
   const path = text(context.env.CLAUDE_ENV_FILE);
   if (path === undefined || text(context.env.LODESTAR_AGENT) !== undefined) return;
   const line = `export LODESTAR_AGENT=${quote(agent_id)}\n`;
-  if (readPlain(path)?.includes(line) !== true) appendFileSync(path, line);
+  const there = readPlain(path) ?? "";
+  // Another hook may have left its last line open.
+  if (!there.includes(line)) appendFileSync(path, there === "" || there.endsWith("\n") ? line : `\n${line}`);
 }
 
 function refusal(leases: readonly Lease[], agent_id: string, said: Said, context: Context): Pick<Done, "refused"> {
