@@ -41,6 +41,7 @@ export function writeTogether(rewrites: readonly Rewrite[], random: Random): voi
   try {
     for (const rewrite of rewrites) {
       at = rewrite.path;
+      asItWasRead(rewrite);
       if (rewrite.before === undefined) mkdirSync(dirname(rewrite.path), { recursive: true });
       const target = isThere(rewrite.path) ? realpathSync(rewrite.path) : rewrite.path;
       const temp = `${target}.lodestar-${randomDigits(random, 8)}.tmp`;
@@ -51,10 +52,7 @@ export function writeTogether(rewrites: readonly Rewrite[], random: Random): voi
     }
     for (const each of staged) {
       at = each.rewrite.path;
-      if (readPlain(at) !== each.rewrite.before)
-        throw new LodestarError("BUSY", `${at} has just been changed by somebody else; nothing was written`, {
-          details: { path: at },
-        });
+      asItWasRead(each.rewrite);
       insist(() => (each.rewrite.after === undefined ? rmSync(each.rewrite.path) : renameSync(each.temp, each.target)));
       done.push(each);
     }
@@ -67,6 +65,14 @@ export function writeTogether(rewrites: readonly Rewrite[], random: Random): voi
   } finally {
     for (const { temp } of staged) rmSync(temp, { force: true });
   }
+}
+
+/** @throws LodestarError `BUSY` */
+function asItWasRead({ path, before }: Rewrite): void {
+  if (readPlain(path) === before) return;
+  throw new LodestarError("BUSY", `${path} has just been changed by somebody else; nothing was written`, {
+    details: { path },
+  });
 }
 
 /** Folders that are empty now that a file in them is gone, up to `root`. */
