@@ -67,6 +67,14 @@ test("session-start joins one agent for the session and prints the brief in unde
   writeFileSync(env, "export OTHER=1");
   await start();
   expect(readFileSync(env, "utf8")).toBe(`export OTHER=1\nexport LODESTAR_AGENT=${agent}\n`);
+  const unwritable = await hook(here, "session-start", said(here, "SessionStart"), {
+    env: { CLAUDE_ENV_FILE: here.base },
+  });
+  expect(unwritable).toMatchObject({
+    exit: 0,
+    stdout: first.stdout,
+    stderr: expect.stringContaining("cannot be written"),
+  });
   const { agents } = await here.ok("agent list");
   expect(agents.map((each: { agent_id: string }) => each.agent_id).sort()).toEqual([agent, "ADA", "BEN"].sort());
   const ada = await hook(here, "session-start", said(here, "SessionStart"), ADA);

@@ -151,7 +151,13 @@ function handOn(agent_id: string, context: Context): void {
   const line = `export LODESTAR_AGENT=${quote(agent_id)}\n`;
   const there = readPlain(path) ?? "";
   // Another hook may have left its last line open.
-  if (!there.includes(line)) appendFileSync(path, there === "" || there.endsWith("\n") ? line : `\n${line}`);
+  if (there.includes(line)) return;
+  try {
+    appendFileSync(path, there === "" || there.endsWith("\n") ? line : `\n${line}`);
+  } catch (cause) {
+    // The brief says who the agent is, too.
+    context.warn(`${path} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
 }
 
 function refusal(leases: readonly Lease[], agent_id: string, said: Said, context: Context): Pick<Done, "refused"> {
