@@ -166,11 +166,15 @@ export class Watch {
   }
 }
 
+/** How long a lease still lasts is another with every second, and no change; that it is over is seen otherwise. */
+const TIME_LEFT = /"seconds_left":\d+/g;
+
 /** What an address leads to now, for this session; what is not there, or cannot be read, is an answer, too. */
 async function fingerprint(house: House, session: Session, uri: string): Promise<string> {
   try {
     const { contents } = await readResource(house, session, uri, house.stop);
-    return Bun.hash(JSON.stringify(contents)).toString(36);
+    const texts = contents.map((each) => ("text" in each ? each.text.replaceAll(TIME_LEFT, "") : each));
+    return Bun.hash(JSON.stringify(texts)).toString(36);
   } catch (cause) {
     return cause instanceof Error ? cause.message : String(cause);
   }

@@ -132,6 +132,21 @@ describe.each(Object.entries(WAYS))("%s:", (way, connect) => {
   });
 });
 
+test("that a lease has less time left is no change", async () => {
+  using here = await fleet();
+  here.tasks(["A"]);
+  await here.join("ADA");
+  await here.ok("task claim A --agent ADA");
+  await using agent = await stdioClient(here);
+  const told = toldTo(agent);
+  await subscribe(agent, "", "lodestar://task/A", "lodestar://spec");
+  await Bun.sleep(1_100);
+  await here.ok("task create --id B --title B");
+  expect(await told.next()).toBe("lodestar://spec");
+  await here.ok("task release A --agent ADA");
+  expect(await told.next()).toBe("lodestar://task/A");
+});
+
 test("what leads nowhere cannot be subscribed to, nor more than a hundred addresses", async () => {
   using here = await fleet();
   here.tasks(Array.from({ length: 101 }, (_, i) => `T${i}`));
