@@ -154,6 +154,14 @@ test("pre-edit knows the file under every name: notebooks, patches, links, signs
   expect(await refuses({ edits: [{ path: "src/auth/a.ts" }] })).toBe(2);
   expect(await refuses({ command: "*** Begin Patch\n*** Update File: src/auth/a.ts\n@@\n*** End Patch" })).toBe(2);
   expect(await refuses({ command: "cat src/auth/a.ts" })).toBe(0);
+  for (const [tool_name, exit] of [
+    ["Read", 0],
+    ["", 2],
+    [null, 2],
+  ]) {
+    const event = said(here, "PreToolUse", { tool_name, tool_input: { file_path: "src/auth/a.ts" } });
+    expect((await hook(here, "pre-edit", event, ADA)).exit).toBe(exit as number);
+  }
   expect(await refuses({ file_path: "src/./x/../auth/a.ts" })).toBe(2);
   mkdirSync(join(here.path, "src", "auth"), { recursive: true });
   symlinkSync("src/auth", join(here.path, "way"));

@@ -33,8 +33,8 @@ function argsOf(given: unknown): unknown {
 /** The files that a tool is about to write, under the names that the tools have for them, and those that a patch names. */
 export function filesIn(said: Said): string[] {
   // Who announces every tool (Copilot; VS Code, which looks at no matcher) also announces those that only read.
-  const tool = said.toolName ?? said.tool_name;
-  if (tool !== undefined && !WRITES.test(text(tool) ?? "")) return [];
+  const tool = text(said.toolName) ?? text(said.tool_name);
+  if (tool !== undefined && !WRITES.test(tool)) return [];
   const given = said.tool_input ?? argsOf(said.toolArgs);
   const input = isRecord(given) ? given : typeof given === "string" ? { patch: given } : {};
   const { file_path, notebook_path, path, filePath, files, edits, replacements, command, patch, patchText, diff } =
