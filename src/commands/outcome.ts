@@ -112,15 +112,20 @@ function isDoneHere(task: Task, outcome: RecordedOutcome): boolean {
  * busy (T2). Rows of this worktree and branch, and of worktrees that are gone.
  *
  * @param patience how long to wait for the spec lock.
+ * @param waiting the outcomes that wait for whichever spec.
  * @returns the ids of the tasks that were written.
  * @throws LodestarError `BUSY` when the lock was not free in that time.
  */
-export async function heal(context: Context, patience: Millis): Promise<readonly string[]> {
+export async function heal(
+  context: Context,
+  patience: Millis,
+  waiting?: readonly OutboxRow[],
+): Promise<readonly string[]> {
   const runtime = await context.runtime();
-  const waiting = await runtime.outbox();
-  if (waiting.length === 0) return [];
+  const rows = waiting ?? (await runtime.outbox());
+  if (rows.length === 0) return [];
   const branch = context.branch();
-  if (!waiting.some((row) => isDue(row, context, branch))) return [];
+  if (!rows.some((row) => isDue(row, context, branch))) return [];
   return context.spec.locked((session) => writeDue(context, session, runtime, branch), patience);
 }
 
@@ -166,6 +171,23 @@ export async function writeDue(
   if (context.branch() !== branch) return written;
   await runtime.settle(due.filter((row) => isHeld(after, row)).map((row) => row.outbox_id));
   return written;
+}
+
+/**
+ * Says of outcomes that are acknowledged and that no spec holds yet where they wait: until then they would go with the runtime (L6). A
+ * verification waits for the work that it verifies; that it is elsewhere is told by those who look at the task.
+ */
+export async function warnOfWaiting(context: Context, task_ids: readonly string[]): Promise<void> {
+  const rows = await (await context.runtime()).outbox();
+  for (const { change, task_id, target_branch, target_worktree } of rows) {
+    if (change === "verify" || !task_ids.includes(task_id)) continue;
+    const where = [
+      ...(target_worktree === context.worktree ? [] : [`in ${target_worktree}`]),
+      ...(target_branch === context.branch() ? [] : [target_branch === "" ? "on no branch" : `on ${target_branch}`]),
+    ];
+    const next = ["the next command", ...where].join(" ");
+    context.warn(`The outcome of ${task_id} is recorded, but not yet written to the spec: ${next} does it.`);
+  }
 }
 
 /** For those who were asked to bring the spec in step, and have little else to do. */

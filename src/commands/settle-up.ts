@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { LodestarError } from "../core/errors.ts";
+import type { OutboxRow } from "../runtime/store.ts";
 import type { AnyCommand } from "./command.ts";
 import type { Context } from "./context.ts";
-import { heal } from "./outcome.ts";
+import { heal, warnOfWaiting } from "./outcome.ts";
 
 /**
  * After a command that wrote: outcomes that wait for this worktree's spec are written (T2), and the acting agent's lease on the
@@ -15,14 +16,11 @@ export async function settleUp(
   context: Context,
 ): Promise<void> {
   try {
-    // Rows are written under the lock by who made them: while it is held they need no help, and one that was left by a process that
-    // died is written by whoever comes when it is free, at the latest by its last holder.
-    const healed = await heal(context, 0);
-    if (healed.length > 0)
-      context.warn(`Wrote to the spec what an earlier call had left to write: ${healed.join(", ")}`);
+    const waiting = await (await context.runtime()).outbox();
+    if (waiting.length > 0) await writeWaiting(command, input, context, waiting);
   } catch (cause) {
     if (!(cause instanceof LodestarError)) throw cause;
-    if (cause.code !== "BUSY") context.warn(`Some outcomes still wait to be written to the spec: ${cause.message}`);
+    context.warn(`Some outcomes still wait to be written to the spec: ${cause.message}`);
   }
   const { git } = context.place;
   if (git !== undefined && existsSync(join(git.git_dir, "lodestar", "hook-note.json"))) {
@@ -37,6 +35,31 @@ export async function settleUp(
     context.warn(`The lease was not renewed on the way: ${cause.message}`);
   }
 }
+
+async function writeWaiting(
+  command: AnyCommand,
+  input: Readonly<Record<string, unknown>>,
+  context: Context,
+  waiting: readonly OutboxRow[],
+): Promise<void> {
+  try {
+    // Rows are written under the lock by who made them: while it is held they need no help, and one that was left by a process that
+    // died is written by whoever comes when it is free, at the latest by its last holder.
+    const healed = await heal(context, 0, waiting);
+    if (healed.length > 0)
+      context.warn(`Wrote to the spec what an earlier call had left to write: ${healed.join(", ")}`);
+  } catch (cause) {
+    if (!(cause instanceof LodestarError && cause.code === "BUSY")) throw cause;
+  }
+  // An answer that is given again by its idempotency key, too, is of an outcome that no spec may hold yet.
+  if (RECORDS.has(command.name)) await warnOfWaiting(context, idsIn(input));
+}
+
+/** Commands that record outcomes. */
+const RECORDS = new Set(["task.done", "task.verify", "task.reopen", "task.delete"]);
+
+const idsIn = ({ task_id, task_ids }: Readonly<Record<string, unknown>>): readonly string[] =>
+  [task_id, task_ids].flat().filter((id) => typeof id === "string");
 
 /** Commands that end, move or ask for a lease themselves. */
 const RENEWS_ITSELF = new Set([

@@ -148,9 +148,9 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "commands/task/finishing.ts",
-        find: "    await session.save((index) =>\n      fresh.filter",
+        find: "  await session.save((index) =>\n    fresh.filter",
         replace:
-          "    await runtime.settle(fresh.flatMap(({ outbox_id }) => outbox_id ?? []));\n    await session.save((index) =>\n      fresh.filter",
+          "  await runtime.settle(fresh.flatMap(({ outbox_id }) => outbox_id ?? []));\n  await session.save((index) =>\n    fresh.filter",
       },
     ],
   },
@@ -542,14 +542,30 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: "commands/task/finishing.ts",
-        find: "    if (fresh.length === 0) return;",
-        replace: "    if (fresh.length >= 0) return;",
+        find: "fresh.length === 0 ? [] : await writeFresh",
+        replace: "fresh.length >= 0 ? [] : await writeFresh",
+      },
+      {
+        file: "commands/outcome.ts",
+        find: 'if (change === "verify" || !task_ids.includes(task_id)) continue;',
+        replace: "if (change.length > 0 || !task_ids.includes(task_id)) continue;",
       },
       {
         file: "commands/outcome.ts",
         find: "(await runtime.outbox()).filter((row) => isDue(row, context, branch))",
         replace:
           "(await runtime.outbox()).filter((row) => row.at < context.clock.now() - 1 && isDue(row, context, branch))",
+      },
+    ],
+  },
+  {
+    name: "an outcome that waits for another branch is answered without a word",
+    breaks: ["L6"],
+    edits: [
+      {
+        file: "commands/outcome.ts",
+        find: 'if (change === "verify" || !task_ids.includes(task_id)) continue;',
+        replace: "if (change.length > 0 || !task_ids.includes(task_id)) continue;",
       },
     ],
   },

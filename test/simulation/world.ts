@@ -25,8 +25,6 @@ export interface Worktree {
   gone: boolean;
   /** The file's text as its last writer left it. */
   text: string;
-  /** How often another branch was checked out here. */
-  switches: number;
 }
 
 interface Commit {
@@ -95,7 +93,7 @@ export class World {
       const head = i === 0 ? path(git, "HEAD") : path(git, "worktrees", name, "HEAD");
       const branch = BRANCHES[i] ?? "main";
       const spec = path(root, ".lodestar", "spec.yaml");
-      const worktree = { name, root, spec, head, branch, gone: false, text: first, switches: 0 };
+      const worktree = { name, root, spec, head, branch, gone: false, text: first };
       this.worktrees.push(worktree);
       this.#makeWorktree(worktree);
     }
@@ -185,7 +183,6 @@ export class World {
     this.#commit(worktree.branch, worktree.text);
     if (!this.#heads.has(branch)) this.#commit(branch, made);
     worktree.branch = branch;
-    worktree.switches += 1;
     writeFileSync(worktree.head, `ref: refs/heads/${branch}\n`);
     this.#replace(worktree, this.#textOf(branch));
     return true;

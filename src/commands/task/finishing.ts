@@ -16,7 +16,7 @@ import type { SpecSession } from "../../spec/plane.ts";
 import type { Standing } from "../../spec/schedule.ts";
 import type { Context } from "../context.ts";
 import { type Look, look, lookWith, requireTask } from "../look.ts";
-import { effectiveTask, isHeld, outcomeEdit, writeDue } from "../outcome.ts";
+import { effectiveTask, isHeld, outcomeEdit, warnOfWaiting, writeDue } from "../outcome.ts";
 import { allOrNone, obstacleError, refusalError } from "../refused.ts";
 import { isSpecTrouble, leaseFromRuntime, stepKey } from "./lease-call.ts";
 
@@ -204,6 +204,28 @@ function accepted(
   }
 }
 
+/** Writes what this call has recorded. @returns the outbox rows that are settled by it. */
+async function writeFresh(
+  context: Context,
+  session: SpecSession,
+  runtime: RuntimeStore,
+  fresh: readonly Finished[],
+  change: Change,
+): Promise<readonly number[]> {
+  // Another branch may have been checked out since the commit: the rows then wait for theirs (T2).
+  const isHere = ({ outcome }: Finished): boolean => outcome.branch === context.branch();
+  await session.save((index) =>
+    fresh.filter(isHere).flatMap(({ outcome }) => outcomeEdit(index, outcome, change) ?? []),
+  );
+  const index = await session.index();
+  const settled = fresh
+    .filter((each) => isHere(each) && isHeld(index, each.outcome))
+    .flatMap(({ outbox_id }) => (outbox_id === undefined ? [] : [outbox_id]));
+  fault("before-settle");
+  await runtime.settle(settled);
+  return settled;
+}
+
 /** The second half of T2. The commit stands: whatever fails here is a warning, and the outbox row stays for the next command. */
 async function writeSpec(
   context: Context,
@@ -213,21 +235,12 @@ async function writeSpec(
   change: Change,
 ): Promise<void> {
   const fresh = finished.filter((each) => each.outbox_id !== undefined);
+  const ids = finished.map(({ key }) => key.task_id);
   try {
     // Who recorded it may have died before the save: it is not answered as done before the spec holds it (L6).
     if (fresh.length < finished.length) await writeDue(context, session, runtime, context.branch());
-    if (fresh.length === 0) return;
-    // Another branch may have been checked out since the commit: the rows then wait for theirs (T2).
-    const isHere = ({ outcome }: Finished): boolean => outcome.branch === context.branch();
-    await session.save((index) =>
-      fresh.filter(isHere).flatMap(({ outcome }) => outcomeEdit(index, outcome, change) ?? []),
-    );
-    const index = await session.index();
-    const settled = fresh
-      .filter((each) => isHere(each) && isHeld(index, each.outcome))
-      .flatMap(({ outbox_id }) => (outbox_id === undefined ? [] : [outbox_id]));
-    fault("before-settle");
-    await runtime.settle(settled);
+    const settled = fresh.length === 0 ? [] : await writeFresh(context, session, runtime, fresh, change);
+    if (settled.length < finished.length) await warnOfWaiting(context, ids);
   } catch (error) {
     if (!(error instanceof LodestarError)) throw error;
     context.warn(`Recorded, but not yet written to the spec (the next command does it): ${error.message}`);
