@@ -33,7 +33,7 @@ export default command({
     changed: List(Text({ description: "Files that were written or removed" })),
     files: Optional(List(Shape({ path: Text(), text: Optional(Text()) }), { description: "With --print" })),
   }),
-  errors: ["NOT_A_REPOSITORY", "UNHEALTHY", "PATH_NOT_FOUND", "BUSY"],
+  errors: ["NOT_A_REPOSITORY", "UNHEALTHY", "PATH_NOT_FOUND"],
   examples: [
     { line: "lodestar setup claude", shows: "Claude Code: server, instructions, hooks" },
     { line: "lodestar setup codex --check", shows: "Is anything missing?" },
