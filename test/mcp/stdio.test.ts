@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fleet, until } from "../support/fleet.ts";
+import { type Fleet, fleet, until } from "../support/fleet.ts";
 import { stdioClient } from "../support/mcp.ts";
 import { binary } from "../support/sandbox.ts";
 
@@ -224,6 +224,16 @@ test("prompts for planning, working and reviewing name tools that are there", as
   await expect(agent.client.getPrompt({ name: "rest" })).rejects.toThrow("no prompt");
 });
 
+/** A server whose three streams are the test's. */
+const serveRaw = (here: Fleet) =>
+  Bun.spawn([binary(), "mcp", "serve"], {
+    cwd: here.path,
+    env: here.environment(),
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+
 test("lines that are no messages end nothing, and standard output carries the protocol alone", async () => {
   using here = await fleet();
   const lines = [
@@ -235,13 +245,7 @@ test("lines that are no messages end nothing, and standard output carries the pr
     '{"jsonrpc":"2.0","id":3,"method":"nonsense"}',
     '{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"status"}}',
   ];
-  const child = Bun.spawn([binary(), "mcp", "serve"], {
-    cwd: here.path,
-    env: here.environment(),
-    stdin: "pipe",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
+  const child = serveRaw(here);
   child.stdin.write(`${lines.join("\n")}\n`);
   await child.stdin.flush();
   let out = "";
@@ -266,13 +270,7 @@ test("the server ends when a message is larger than any, and when nobody reads i
     ["large", "exceeded maximum size"],
     ["unread", ""],
   ] as const) {
-    const child = Bun.spawn([binary(), "mcp", "serve"], {
-      cwd: here.path,
-      env: here.environment(),
-      stdin: "pipe",
-      stdout: "pipe",
-      stderr: "pipe",
-    });
+    const child = serveRaw(here);
     try {
       if (what === "unread") await child.stdout.cancel();
       const ping = `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"${"x".repeat(what === "large" ? 17 << 20 : 1)}"}}\n`;
