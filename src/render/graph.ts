@@ -1,16 +1,20 @@
 import type { GraphFormat, TaskGraph } from "../core/task-graph.ts";
 import type { Shown, View } from "../core/view.ts";
 import { escapeActing } from "./sanitise.ts";
-import { type Page, shorten } from "./terminal.ts";
+import { type Drawn, type Page, shorten } from "./terminal.ts";
 
 /** Draws what must be drawn before a page can be laid out; all other views come back as they are. */
-export async function drawn(views: readonly Shown[], page: Page): Promise<View[]> {
-  const plain: View[] = [];
+export async function drawn(views: readonly Shown[], page: Page): Promise<(View | Drawn)[]> {
+  const plain: (View | Drawn)[] = [];
   for (const view of views) {
     if (view.kind !== "graph") plain.push(view);
     else {
       const format = view.format ?? (Number.isFinite(page.width) ? "outline" : "json");
-      plain.push({ kind: "text", text: await drawGraph(view.graph, format, page) });
+      // Only the outline is painted; the others are data, and shown as any text is.
+      plain.push({
+        kind: format === "outline" ? "drawn" : "text",
+        text: await drawGraph(view.graph, format, page),
+      });
     }
   }
   return plain;

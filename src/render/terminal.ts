@@ -10,6 +10,12 @@ export interface Page {
   readonly paint: Paint;
 }
 
+/** What this folder drew, line by line: harmless already, and painted, so that it must not be made harmless once more. */
+export interface Drawn {
+  readonly kind: "drawn";
+  readonly text: string;
+}
+
 /** No colour at all. */
 export const plain: Paint = (_tone, text) => text;
 
@@ -140,7 +146,7 @@ function tableLines(head: readonly string[], body: readonly (readonly string[])[
   });
 }
 
-function linesOf(view: View, page: Page): string[] {
+function linesOf(view: View | Drawn, page: Page): string[] {
   const { paint } = page;
   switch (view.kind) {
     case "title":
@@ -170,13 +176,15 @@ function linesOf(view: View, page: Page): string[] {
       return tableLines(view.head, view.rows, page);
     case "note":
       return indented(sanitise(view.text), page).map((line) => paint(view.tone, line));
+    case "drawn":
+      return view.text.split("\n");
     case "blank":
       return [""];
   }
 }
 
 /** Views as the text of a terminal, without a line end after the last line. Nothing in the data can act on the terminal. */
-export function renderTerminal(views: readonly View[], page: Page): string {
+export function renderTerminal(views: readonly (View | Drawn)[], page: Page): string {
   const lines: string[] = [];
   for (const view of views) {
     if (view.kind === "blank") {

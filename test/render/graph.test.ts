@@ -7,8 +7,8 @@ import { layOut } from "../../src/render/graph/layout.ts";
 import { PALETTES } from "../../src/render/graph/svg.ts";
 import { cutMiddle, linesWithin, widthOf } from "../../src/render/graph/text.ts";
 import { drawGraph, drawn, labelTitle } from "../../src/render/graph.ts";
-import { sanitiseLine } from "../../src/render/sanitise.ts";
-import { plain } from "../../src/render/terminal.ts";
+import { sanitise, sanitiseLine } from "../../src/render/sanitise.ts";
+import { type Paint, plain, renderTerminal } from "../../src/render/terminal.ts";
 
 const PIPE = { width: Number.POSITIVE_INFINITY, paint: plain };
 const TERMINAL = { width: 80, paint: plain };
@@ -462,7 +462,7 @@ describe("the outline", () => {
 describe("without a format", () => {
   test("a terminal gets the outline, anything else the JSON of 1.0", async () => {
     const [shown] = await drawn([{ kind: "graph", graph: rich }], TERMINAL);
-    expect(shown).toEqual({ kind: "text", text: await drawGraph(rich, "outline", TERMINAL) });
+    expect(shown).toEqual({ kind: "drawn", text: await drawGraph(rich, "outline", TERMINAL) });
     const [piped] = await drawn([{ kind: "graph", graph: rich }], PIPE);
     expect(JSON.parse(piped?.kind === "text" ? piped.text : "")).toEqual({
       ok: true,
@@ -470,6 +470,18 @@ describe("without a format", () => {
       next: [],
       warnings: [],
     });
+  });
+
+  test("on a colour terminal the outline's own colours act, and nothing else does", async () => {
+    const paint: Paint = (_tone, text) => `\u001b[1m${text}\u001b[22m`;
+    for (const graph of [rich, hostile]) {
+      const uncoloured = renderTerminal(await drawn([{ kind: "graph", graph }], TERMINAL), TERMINAL);
+      const page = { width: TERMINAL.width, paint };
+      const coloured = renderTerminal(await drawn([{ kind: "graph", graph }], page), page);
+      expect(coloured).toContain("\u001b[1m");
+      expect(Bun.stripANSI(coloured)).toBe(uncoloured);
+      expect(sanitise(uncoloured)).toBe(uncoloured);
+    }
   });
 
   test("JSON is the same value, and nothing in it acts on a terminal", async () => {
