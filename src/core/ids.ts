@@ -34,13 +34,18 @@ export function newTaskId(random: Random, taskCount: number): string {
 /** What a new task or agent id may look like; existing specs may hold others, which stay readable. */
 export const NEW_ID_PATTERN = "^[\\p{L}\\p{N}][\\p{L}\\p{N}._-]{0,99}$";
 
+/** False for an id that could be taken for an option, a path or markup. */
+export function isNewId(id: string): boolean {
+  // Compiled here: classes of Unicode are dear, and few calls make an id.
+  return new RegExp(NEW_ID_PATTERN, "u").test(id) && !id.includes("..");
+}
+
 /**
- * Refuses an id that could be taken for an option, a path or markup.
+ * Refuses an id that a new task or agent may not have.
  * @throws LodestarError `INVALID_ID`
  */
 export function checkNewId(id: string, what: string): void {
-  // Compiled here: classes of Unicode are dear, and few calls make an id.
-  if (!new RegExp(NEW_ID_PATTERN, "u").test(id) || id.includes("..")) {
+  if (!isNewId(id)) {
     throw new LodestarError("INVALID_ID", `${JSON.stringify(id)} cannot be the id of ${what}.`, { details: { id } });
   }
 }

@@ -1,4 +1,5 @@
-import type { Millis } from "../core/time.ts";
+import { isNewId } from "../core/ids.ts";
+import { MAX_TTL, type Millis } from "../core/time.ts";
 import type { Lease, LeaseEnd } from "../lease/lease.ts";
 import type { Agent, Message, OutboxRow, RecordedOutcome, RuntimeEvent } from "./store.ts";
 
@@ -59,7 +60,10 @@ export type RestoreResult =
 /** Grants and events made within one millisecond run ahead of the clock, one number each; nobody makes so many. */
 const AHEAD_OF_CLOCK = 1_000_000_000;
 
-/** What no runtime could hold: repeated keys, two open leases of one task, numbers beyond the counters. None when all is well. */
+/**
+ * What no runtime could hold: repeated keys, two open leases of one task, numbers beyond the counters, ids that `agent join` refuses,
+ * answers that cannot be given again. None when all is well.
+ */
 export function snapshotProblems(snapshot: RuntimeSnapshot): string[] {
   const { now, last_token, last_seq, pruned_seq, agents, leases, outcomes, events, messages, idempotency } = snapshot;
   const problems = [
@@ -107,6 +111,15 @@ export function snapshotProblems(snapshot: RuntimeSnapshot): string[] {
       .filter(({ task_id, to_agent_id }) => (task_id === undefined) === (to_agent_id === undefined))
       .map(({ message_id }) => `The message ${message_id} must go to a task or to an agent.`),
   ];
+  for (const { agent_id } of agents)
+    if (!isNewId(agent_id)) problems.push(`${JSON.stringify(agent_id)} cannot be the id of an agent.`);
+  for (const { lease_id, ttl } of leases)
+    if (!Number.isSafeInteger(ttl) || ttl > MAX_TTL) problems.push(`The lease ${lease_id} lasts longer than 7d.`);
+  for (const { key, plan, answer } of idempotency) {
+    const kept = [...(plan === undefined ? [] : [parsed(plan)]), ...(answer === undefined ? [] : [parsed(answer)])];
+    if (kept.some((value) => typeof value !== "object"))
+      problems.push(`What was kept for the idempotency key ${JSON.stringify(key)} is no JSON of an answer.`);
+  }
   const limit = now + AHEAD_OF_CLOCK;
   if (Math.max(last_token, last_seq, pruned_seq) > limit)
     problems.push("A counter is far ahead of the snapshot's clock.");
@@ -117,6 +130,15 @@ export function snapshotProblems(snapshot: RuntimeSnapshot): string[] {
     if (seq <= pruned_seq) problems.push(`The event ${seq} is gone by pruned_seq.`);
   }
   return problems;
+}
+
+/** `undefined` when it is no JSON. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function repeated(what: string, keys: readonly (string | number)[]): string[] {

@@ -16,6 +16,11 @@ export type {
   SnapshotOutcome,
 } from "./snapshot.ts";
 
+/** What `restore` would refuse any runtime, as sentences; loaded only by who imports. */
+export async function problemsOf(snapshot: RuntimeSnapshot): Promise<string[]> {
+  return (await import("./snapshot.ts")).snapshotProblems(snapshot);
+}
+
 /**
  * The runtime plane. Every method is one atomic step and one round trip: nothing stays open between two calls, so that
  * SQLite, PostgreSQL and an HTTPS server can keep the same promises. Outcomes that a caller must handle are values;

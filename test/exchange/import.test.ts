@@ -270,6 +270,7 @@ describe("a snapshot", () => {
     using to = await fresh();
     const good = JSON.parse(await exported(from, "--include-messages"));
     const [lease] = good.runtime.active_leases;
+    const [kept] = good.runtime.idempotency;
     const hostile: unknown[] = [
       "",
       "null",
@@ -280,6 +281,12 @@ describe("a snapshot", () => {
       { ...good, timestamp: "9999-01-01T00:00:00.000Z" },
       { ...good, runtime: { ...good.runtime, active_leases: [lease, { ...lease, lease_id: "L2", fencing_token: 1 }] } },
       { ...good, runtime: { ...good.runtime, active_leases: [{ ...lease, expires_at: "never" }] } },
+      { ...good, runtime: { ...good.runtime, active_leases: [{ ...lease, ttl_seconds: 1e300 }] } },
+      { ...good, runtime: { ...good.runtime, agents: [{ ...good.runtime.agents[0], agent_id: "--help" }] } },
+      { ...good, runtime: { ...good.runtime, agents: [good.runtime.agents[0], good.runtime.agents[0]] } },
+      { ...good, runtime: { ...good.runtime, idempotency: [{ ...kept, answer: "{" }] } },
+      { ...good, runtime: { ...good.runtime, idempotency: [{ ...kept, answer: "7" }] } },
+      { ...good, runtime: { ...good.runtime, idempotency: [{ ...kept, plan: "{" }] } },
       { ...good, runtime: { ...good.runtime, last_token: Number.MAX_SAFE_INTEGER } },
       { ...good, spec: { ...good.spec, tasks: { X: { title: 1, status: "ready" } } } },
       { ...good, spec: { ...good.spec, tasks: { X: { title: "a\0b", status: "ready" } } } },
@@ -292,6 +299,9 @@ describe("a snapshot", () => {
       expect(json).toHaveProperty("error");
       expect({ code: json.error?.code, exit, of: stdin.slice(0, 40) }).toMatchObject({ exit: 2 });
       expect(json.error.code).not.toBe("INTERNAL");
+      // A look before says the same.
+      const look = await to.run(words("import - --from lodestar --json --dry-run"), { stdin });
+      expect({ exit: look.exit, code: look.json.error?.code }).toEqual({ exit, code: json.error.code });
     }
     expect(specOf(to)).toContain("tasks: {}");
     expect(JSON.parse(await exported(to)).runtime).toEqual({ agents: [], active_leases: [] });

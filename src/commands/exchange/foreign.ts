@@ -1,7 +1,7 @@
 /** What every other tool's tasks have in common, and the way from there to tasks of ours. */
 import { check } from "../../core/check.ts";
 import { LodestarError } from "../../core/errors.ts";
-import { checkNewId } from "../../core/ids.ts";
+import { isNewId } from "../../core/ids.ts";
 import type { Status } from "../../core/status.ts";
 import { formatInstant, readInstant } from "../../core/time.ts";
 import { ImportedTask, type Item } from "../task/import.ts";
@@ -144,19 +144,11 @@ const some = (texts: readonly string[]): string =>
 function legalIds(tasks: readonly ForeignTask[]): Map<string, string> {
   const ids = new Map<string, string>();
   const taken = new Set<string>();
-  const isLegal = (id: string): boolean => {
-    try {
-      checkNewId(id, "a task");
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  for (const { source_id } of tasks) if (isLegal(source_id)) taken.add(source_id);
+  for (const { source_id } of tasks) if (isNewId(source_id)) taken.add(source_id);
   for (const { source_id } of tasks) {
     if (ids.has(source_id)) continue;
     let id = source_id;
-    if (!isLegal(id)) {
+    if (!isNewId(id)) {
       const near =
         id
           .normalize("NFC")
@@ -166,7 +158,7 @@ function legalIds(tasks: readonly ForeignTask[]): Map<string, string> {
           .slice(0, 90) || "task";
       for (let n = 1; ; n += 1) {
         id = n === 1 ? near : `${near}-${n}`;
-        if (isLegal(id) && !taken.has(id)) break;
+        if (isNewId(id) && !taken.has(id)) break;
       }
     }
     taken.add(id);

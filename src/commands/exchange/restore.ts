@@ -1,5 +1,6 @@
 import { LodestarError } from "../../core/errors.ts";
 import { DAY, formatInstant } from "../../core/time.ts";
+import { problemsOf } from "../../runtime/store.ts";
 import type { SpecIndex } from "../../spec/index.ts";
 import { type Restoring, restoring, type WholeSpec } from "../../spec/whole.ts";
 import type { Context } from "../context.ts";
@@ -39,6 +40,7 @@ export async function restoreSnapshot(
       { details: { timestamp: snapshot.timestamp }, hint: "Set this machine's clock right, then import it again." },
     );
   }
+  refuseInvalid(await problemsOf(from));
   // Its form was checked; what a task may hold is checked when the edits are made.
   const spec = snapshot.spec as unknown as WholeSpec;
   const told = ({ created, same }: Restoring): Restored => ({
@@ -75,12 +77,7 @@ export async function restoreSnapshot(
       const own = context.idempotency("");
       const result = await runtime.restore(from, own === undefined ? [] : [own.key]);
       if (result.kind === "occupied") throw occupied(result.holds);
-      if (result.kind === "invalid") {
-        throw new LodestarError("USAGE", `This is no snapshot that can be imported: ${result.problems[0]}`, {
-          details: { problems: result.problems.slice(0, 100) },
-          hint: "Give what `lodestar export snapshot` wrote, unchanged.",
-        });
-      }
+      if (result.kind === "invalid") refuseInvalid(result.problems);
     }
     await session.save(editsOf);
     return told(plan);
@@ -94,6 +91,14 @@ async function tryOut(plan: Restoring, index: SpecIndex, bytes: Uint8Array): Pro
   if (layout === undefined || edits.length === 0) return;
   const { applyEdits } = await import("../../spec/document.ts");
   await applyEdits(bytes, layout, edits, (id) => index.locate(id));
+}
+
+function refuseInvalid(problems: readonly string[]): void {
+  if (problems.length === 0) return;
+  throw new LodestarError("USAGE", `This is no snapshot that can be imported: ${problems[0]}`, {
+    details: { problems: problems.slice(0, 100) },
+    hint: "Give what `lodestar export snapshot` wrote, unchanged.",
+  });
 }
 
 function refuseConflicts({ conflicts }: Restoring): void {
