@@ -1,7 +1,7 @@
 import { slug as slugOf } from "github-slugger";
 import MarkdownIt, { type Token } from "markdown-it";
 import { hashOf } from "./fingerprint.ts";
-import { linesOf } from "./text.ts";
+import { linesOf, withoutComments } from "./text.ts";
 
 /** One section of a Markdown source: a heading and everything up to the next heading of the same or a higher level. */
 export interface Section {
@@ -187,8 +187,6 @@ function explicitId(content: string): { readonly said: string; readonly explicit
   const explicit = at < 0 ? undefined : EXPLICIT.exec(content.slice(at))?.[1];
   return explicit === undefined ? { said: content } : { said: content.slice(0, at).trimEnd(), explicit };
 }
-
-const withoutComments = (html: string): string => html.replaceAll(/<!--[\s\S]*?(?:-->|$)/g, "");
 
 const htmlOf = (inlines: readonly Token[]): string =>
   inlines

@@ -7,3 +7,6 @@ export function decode(bytes: Uint8Array): string {
 export function linesOf(text: string): string[] {
   return (text.startsWith("\ufeff") ? text.slice(1) : text).split(/\r\n|\r|\n/);
 }
+
+/** HTML without its comments; one that does not end goes to the end. */
+export const withoutComments = (html: string): string => html.replaceAll(/<!--[\s\S]*?(?:-->|$)/g, "");

@@ -411,6 +411,29 @@ describe("GitHub", () => {
     ]);
   });
 
+  test("what a template explains in a comment, or an example shows, is no dependency, nor is an issue on itself", () => {
+    const body = [
+      "<!--",
+      "Blocked by #2",
+      "-->",
+      "```",
+      "Depends on #3",
+      "```",
+      "- <!-- Depends on #3 -->",
+      "",
+      "Text",
+      "",
+      "    Depends on #3",
+      "",
+      "Blocked by #1",
+      "> Blocked by #4",
+    ].join("\r\n");
+    const open = (number: number, more = {}) => ({ number, title: "x", state: "OPEN", ...more });
+    const all = github(open(1, { body }), open(2), open(3), open(4));
+    expect(item(all, "GH-1").depends_on).toEqual(["GH-4"]);
+    expect(all.warnings).toEqual([]);
+  });
+
   test("an open blocker that the list lacks is no reason to forget it: refused", () => {
     expect(
       refusal(() => github({ number: 1, title: "x", state: "OPEN", blockedBy: [{ number: 2, state: "OPEN" }] })),

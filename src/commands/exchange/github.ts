@@ -1,6 +1,7 @@
 /** GitHub issues, as `gh issue list --json …` or GitHub's own API gives them. */
 import { LodestarError } from "../../core/errors.ts";
 import type { Status } from "../../core/status.ts";
+import { proseOf } from "../../prd/prose.ts";
 import { Fields, type Foreign, type ForeignTask, isRecord, priorityOf, refuse, splitCriteria } from "./foreign.ts";
 
 /** GitHub itself reads `GH-42` as a reference to issue 42. */
@@ -101,7 +102,7 @@ function readIssue(fields: Fields, source_id: string, where: string, gone: Map<s
     parent: fields.value("parent") === undefined ? undefined : linked(fields.value("parent"), home, gone)[0],
     blocking: links("blocking"),
     children: links("subIssues"),
-    mentioned: mentions(rest, home, gone),
+    mentioned: mentions(rest, home, gone).filter((id) => id !== source_id),
   };
 }
 
@@ -148,10 +149,14 @@ function linked(value: unknown, home: string | undefined, gone: Map<string, stri
 const REFERENCE =
   /(?<![\w/])(?:([\w.-]+\/[\w.-]+)#|#|GH-|https:\/\/github\.com\/([\w.-]+\/[\w.-]+)\/issues\/)(\d+)\b/gi;
 
-/** Issues on lines such as `Depends on #12, #13` or `Blocked by: owner/repo#7`. */
+const MENTION = /^\W*(?:depends\s+(?:up)?on|blocked\s+by)\b(.*)$/i;
+
+/** Issues on lines such as `Depends on #12, #13` or `Blocked by: owner/repo#7`; not those in code and comments. */
 function mentions(body: string, home: string | undefined, gone: Map<string, string>): string[] {
-  return body.split("\n").flatMap((line) => {
-    const said = /^\W*(?:depends\s+(?:up)?on|blocked\s+by)\b(.*)$/i.exec(line)?.[1];
+  // Most texts mention none, and need not be taken apart.
+  if (!body.split("\n").some((line) => MENTION.test(line))) return [];
+  return proseOf(body).flatMap((line) => {
+    const said = MENTION.exec(line)?.[1];
     return [...(said ?? "").matchAll(REFERENCE)].flatMap(([, short, long, number]) => {
       const repository = short ?? long;
       return linked({ number: Number(number), ...(repository === undefined ? {} : { repository }) }, home, gone);
