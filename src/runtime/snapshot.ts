@@ -1,5 +1,5 @@
 import { isNewId } from "../core/ids.ts";
-import { MAX_TTL, type Millis } from "../core/time.ts";
+import { MAX_TTL, MIN_TTL, type Millis } from "../core/time.ts";
 import type { Lease, LeaseEnd } from "../lease/lease.ts";
 import type { Agent, Message, OutboxRow, RecordedOutcome, RuntimeEvent } from "./store.ts";
 
@@ -114,7 +114,8 @@ export function snapshotProblems(snapshot: RuntimeSnapshot): string[] {
   for (const { agent_id } of agents)
     if (!isNewId(agent_id)) problems.push(`${JSON.stringify(agent_id)} cannot be the id of an agent.`);
   for (const { lease_id, ttl } of leases)
-    if (!Number.isSafeInteger(ttl) || ttl > MAX_TTL) problems.push(`The lease ${lease_id} lasts longer than 7d.`);
+    if (!Number.isSafeInteger(ttl) || ttl < MIN_TTL || ttl > MAX_TTL)
+      problems.push(`The lease ${lease_id} has a TTL that is not between 1s and 7d.`);
   for (const { key, plan, answer } of idempotency) {
     const kept = [...(plan === undefined ? [] : [parsed(plan)]), ...(answer === undefined ? [] : [parsed(answer)])];
     if (kept.some((value) => typeof value !== "object"))
